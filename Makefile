@@ -1,0 +1,38 @@
+# Each target is one line; the work is in scripts/.
+.PHONY: help run dev test bench fmt clippy e2e screenshots engine engine-stop clean-test
+
+help: ## What can be made
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
+
+run: ## Build in release and serve on 127.0.0.1:3000 (ARGS="…" go to the server)
+	@scripts/run.sh $(ARGS)
+
+dev: ## Build, serve and rebuild on every change
+	@scripts/dev.sh $(ARGS)
+
+test: ## Everything: format, lints, unit, integration and page tests
+	@scripts/test.sh
+
+bench: ## Print the figures against their budgets
+	@scripts/bench.sh
+
+fmt: ## Format the Rust code
+	@cargo fmt --all
+
+clippy: ## Lint the server side and the browser side
+	@scripts/clippy.sh
+
+e2e: ## The page tests alone (ARGS="tests/logs.spec.ts" narrows them)
+	@scripts/e2e.sh $(ARGS)
+
+screenshots: ## Pictures of the page into OUT (default: target/screenshots)
+	@scripts/screenshots.sh
+
+engine: ## Start the tests' own Docker engine and leave it running
+	@scripts/engine.sh start
+
+engine-stop: ## Stop it and remove what it left
+	@scripts/engine.sh stop
+
+clean-test: ## Remove what the tests leave (not the build)
+	@scripts/engine.sh stop; rm -rf end2end/test-results end2end/playwright-report

@@ -1,0 +1,58 @@
+//! What the page needs of the server: defined here, implemented there, handed over as a context.
+
+use super::ApiError;
+use crate::model::{LogSummary, Service, ServiceName, Setting, Snapshot, Verb};
+use std::sync::Arc;
+
+/// Who asks. Made in one place, where the request is let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The account, as far as there are accounts.
+    pub who: Who,
+}
+
+/// The kinds of callers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// Whoever can open the loopback address of this machine.
+    Local,
+}
+
+/// The server as the page sees it. Every method answers from memory or hands a command over: none waits for Docker, NVML
+/// or a socket.
+pub trait Control: Send + Sync + 'static {
+    /// Everything, as it is now.
+    fn snapshot(&self, caller: &Caller, logs: Option<&ServiceName>) -> Snapshot;
+
+    /// The settings of one service, each with its origin.
+    ///
+    /// # Errors
+    /// [`ApiError::UnknownService`].
+    fn settings(&self, caller: &Caller, service: &ServiceName) -> Result<Vec<Setting>, ApiError>;
+
+    /// The last `count` lines of a service's log, for the first view.
+    ///
+    /// # Errors
+    /// [`ApiError::UnknownService`].
+    fn log_tail(
+        &self,
+        caller: &Caller,
+        service: &ServiceName,
+        count: usize,
+    ) -> Result<(LogSummary, Vec<crate::model::Line>), ApiError>;
+
+    /// Takes a wish. The answer is the service as it is now; the effect comes over the stream.
+    ///
+    /// # Errors
+    /// [`ApiError::UnknownService`], or [`ApiError::Unreachable`] when the engine cannot be asked.
+    fn command(&self, caller: &Caller, service: &ServiceName, verb: Verb) -> Result<Service, ApiError>;
+
+    /// Takes a container that exists as a service, as it is.
+    ///
+    /// # Errors
+    /// [`ApiError::BadName`], [`ApiError::NotACandidate`].
+    fn adopt(&self, caller: &Caller, container: &str) -> Result<ServiceName, ApiError>;
+}
+
+/// The context that server functions read.
+pub type SharedControl = Arc<dyn Control>;

@@ -1,0 +1,13 @@
+//! Server functions, one file per noun. On the server they call [`Control`]; in the browser they are a POST.
+//!
+//! In: what a form or a button carries. Out: success or an [`ApiError`]. No rule of the business lives here.
+
+#[cfg(feature = "ssr")]
+mod control;
+mod error;
+mod service;
+
+#[cfg(feature = "ssr")]
+pub use control::{Caller, Control, SharedControl, Who};
+pub use error::ApiError;
+pub use service::{Adopt, Command, adopt, command};

@@ -1,0 +1,268 @@
+//! The store, the filters and the reader of lines, against plain lists that do the same slowly.
+
+use super::narrow::{Levels, Narrow, Query};
+use super::parse::{self, Counted};
+use super::store::{Entry, Store};
+use crate::model::{Level, Line, Lines, Span, Stream, Timestamp};
+
+/// A small generator of numbers (xorshift), so that the tests are the same every time.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % sides
+    }
+}
+
+fn line(seq: u64, level: Level, text: &str) -> Line {
+    Line {
+        seq,
+        time: Timestamp::from_millis(seq.cast_signed()),
+        stream: Stream::Stdout,
+        level,
+        source: "APIServer".into(),
+        text: text.into(),
+        spans: Vec::new(),
+    }
+}
+
+fn shown(store: &Store, narrow: &Narrow) -> Vec<String> {
+    (0..narrow.len())
+        .filter_map(|at| store.get(narrow.id(at)?))
+        .map(|entry| match entry {
+            Entry::Line(held) => format!("{}.{} {}", held.run, held.seq, store.text(held)),
+            Entry::Gap(count) => format!("gap {count:?}"),
+            Entry::Run { run, .. } => format!("run {run}"),
+        })
+        .collect()
+}
+
+fn all(store: &Store) -> Vec<String> {
+    let mut narrow = Narrow::default();
+    narrow.again(store);
+    shown(store, &narrow)
+}
+
+#[test]
+fn lines_are_held_once_however_often_they_come() {
+    let mut store = Store::default();
+    store.begin(17, None);
+    for seq in [5, 6, 6, 5, 7, 4, 7, 8] {
+        store.line(17, &line(seq, Level::Info, "x"));
+    }
+    store.line(16, &line(9, Level::Info, "of an older run"));
+    assert_eq!(all(&store), ["17.5 x", "17.6 x", "17.7 x", "17.8 x"]);
+}
+
+#[test]
+fn a_hole_in_the_numbers_is_shown() {
+    let mut store = Store::default();
+    store.line(1, &line(1, Level::Info, "a"));
+    store.line(1, &line(5, Level::Info, "b"));
+    assert_eq!(all(&store), ["1.1 a", "gap Some(3)", "1.5 b"]);
+}
+
+#[test]
+fn a_gap_of_the_server_is_shown_once_and_only_for_what_is_not_held() {
+    let mut store = Store::default();
+    store.line(1, &line(1, Level::Info, "a"));
+    store.line(1, &line(2, Level::Info, "b"));
+    store.gap(1, 1, Some(1));
+    store.gap(1, 1, Some(4));
+    store.line(1, &line(6, Level::Info, "c"));
+    store.gap(1, 6, None);
+    store.line(1, &line(99, Level::Info, "d"));
+    assert_eq!(all(&store), ["1.1 a", "1.2 b", "gap Some(3)", "1.6 c", "gap None", "1.99 d"]);
+}
+
+#[test]
+fn a_new_run_is_announced_once_and_begins_with_its_first_line() {
+    let mut store = Store::default();
+    store.line(3, &line(1, Level::Info, "a"));
+    assert!(store.open_run(4, None));
+    assert!(!store.open_run(4, None));
+    store.line(4, &line(1, Level::Info, "b"));
+    store.line(5, &line(3, Level::Info, "c"));
+    assert_eq!(all(&store), ["3.1 a", "run 4", "4.1 b", "run 5", "gap Some(2)", "5.3 c"]);
+    assert_eq!((store.run(), store.last()), (Some(5), Some(3)));
+}
+
+#[test]
+fn the_oldest_lines_fall_out_by_number_and_by_bytes() {
+    let mut store = Store::bounded(3, 1000);
+    for seq in 1..=5 {
+        store.line(1, &line(seq, Level::Info, "x"));
+    }
+    assert_eq!(all(&store), ["1.3 x", "1.4 x", "1.5 x"]);
+    let mut store = Store::bounded(1000, 100);
+    for seq in 1..=5 {
+        store.line(1, &line(seq, Level::Info, &"y".repeat(30)));
+    }
+    assert_eq!(all(&store).len(), 2);
+    store.line(1, &line(6, Level::Info, &"z".repeat(5000)));
+    assert_eq!(all(&store).len(), 1, "a line beyond the bound is held alone");
+}
+
+#[test]
+fn any_traffic_shows_what_a_plain_list_shows() {
+    let words = ["INFO ready", "Ошибка загрузки", "GET /health", "", "ÄRGER groß", "🦀 crab"];
+    for seed in 1..40 {
+        let mut dice = Dice(seed * 7919);
+        let limit = 50 + dice.roll(300) as usize;
+        let mut store = Store::bounded(limit, 1 << 20);
+        let mut plain: Vec<(Option<Level>, String)> = Vec::new();
+        let mut narrow = Narrow::default();
+        let (mut seq, run) = (0, 9);
+        store.begin(run, Some(0));
+        for _ in 0..600 {
+            let skip = if dice.roll(20) == 0 { dice.roll(5) } else { 0 };
+            if skip > 0 {
+                plain.push((None, format!("gap Some({skip})")));
+            }
+            seq += 1 + skip;
+            let level = Level::ALL[dice.roll(5) as usize];
+            let text = words[dice.roll(words.len() as u64) as usize].repeat(1 + dice.roll(3) as usize);
+            store.line(run, &line(seq, level, &text));
+            // The same line again changes nothing.
+            store.line(run, &line(seq, level, "again"));
+            plain.push((Some(level), format!("{run}.{seq} {text}")));
+            if dice.roll(10) == 0 {
+                narrow.follow(&store);
+            }
+        }
+        narrow.follow(&store);
+        plain.drain(..plain.len() - limit);
+        assert_eq!(
+            shown(&store, &narrow),
+            plain.iter().map(|p| p.1.clone()).collect::<Vec<_>>(),
+            "seed {seed}"
+        );
+
+        for query in ["", "о", "ОШИБ", "ärger", "🦀", "get /H", "apiserver", "nowhere"] {
+            let mut levels = Levels::ALL;
+            for level in Level::ALL {
+                levels = levels.with(level, dice.roll(3) > 0);
+            }
+            narrow.set(&store, levels, Query::new(query));
+            let wanted: Vec<_> = plain
+                .iter()
+                .filter(|(level, text)| {
+                    level.is_none_or(|level| {
+                        let text = text.split_once(' ').map_or("", |t| t.1).to_lowercase();
+                        levels.has(level)
+                            && (text.contains(&query.to_lowercase())
+                                || "apiserver".contains(&query.to_lowercase()))
+                    })
+                })
+                .map(|p| p.1.clone())
+                .collect();
+            assert_eq!(shown(&store, &narrow), wanted, "seed {seed}, {query:?}");
+        }
+    }
+}
+
+#[test]
+fn typing_on_narrows_like_searching_anew() {
+    let mut store = Store::default();
+    for seq in 1..200 {
+        store.line(1, &line(seq, Level::Info, if seq % 3 == 0 { "alpha beta" } else { "alphabet" }));
+    }
+    let mut typed = Narrow::default();
+    for part in ["a", "alp", "alpha", "alpha b"] {
+        typed.set(&store, Levels::ALL, Query::new(part));
+        let mut anew = Narrow::default();
+        anew.set(&store, Levels::ALL, Query::new(part));
+        assert_eq!(shown(&store, &typed), shown(&store, &anew), "{part}");
+    }
+    assert_eq!(typed.len(), 66);
+}
+
+#[test]
+fn matches_are_found_where_they_lie() {
+    let query = Query::new("ЛОГ");
+    assert_eq!(query.find("каталог логов", 0), Some((8, 14)));
+    assert_eq!(query.find("каталог логов", 14), Some((15, 21)));
+    assert_eq!(query.find("каталог логов", 21), None);
+    assert_eq!(Query::new("k").find("5 K", 0), Some((2, 3)), "the Kelvin sign is a k");
+    assert_eq!(Query::new("").find("x", 0), None);
+}
+
+#[test]
+fn the_wire_is_read_straight_into_the_store() {
+    let mut lines = Lines {
+        run: 2,
+        lines: (1..=300)
+            .map(|seq| line(seq, Level::ALL[seq as usize % 5], "say \"hé\"\\\n\u{2028}"))
+            .collect(),
+    };
+    lines.lines[4].spans = vec![Span(0, 3, "bold red".into())];
+    let json = serde_json::to_string(&lines).expect("plain data");
+    let (mut read, mut held) = (Store::default(), Store::default());
+    let mut counted = Counted { run: 2, upto: 10, ..Counted::default() };
+    parse::lines(&json, &mut read, &mut counted).expect("the wire's own form");
+    for line in &lines.lines {
+        held.line(2, line);
+    }
+    assert_eq!(all(&read), all(&held));
+    let Some(Entry::Line(fifth)) = read.get(read.first_id() + 4) else { panic!("a line") };
+    assert_eq!(read.spans(fifth).iter().map(|s| s.2.classes()).collect::<Vec<_>>(), ["ansi-bold ansi-red"]);
+    assert_eq!(read.source(fifth), "APIServer");
+    let counts = Level::ALL.map(|level| counted.counts.of(level));
+    assert_eq!(counts, [58; 5], "the ten lines that the server had counted are not counted again");
+    parse::lines(&json, &mut read, &mut counted).expect("again");
+    assert_eq!((counted.counts.info, all(&read).len()), (58, 300));
+}
+
+#[test]
+fn broken_payloads_are_errors_and_keep_what_came_before() {
+    let (mut store, mut counted) = (Store::default(), Counted::default());
+    let good = r#"[1,"2026-11-22T12:00:00.000Z","stdout","info","","a"]"#;
+    for bad in [
+        "",
+        "[]",
+        "{\"lines\":[]}",
+        r#"{"run":1,"lines":[[2]]}"#,
+        r#"{"run":1,"lines":[[2,"x","stdout","info","",""]]}"#,
+    ] {
+        assert!(parse::lines(bad, &mut store, &mut counted).is_err(), "{bad}");
+    }
+    assert!(parse::lines(&format!(r#"{{"run":1,"lines":[{good},[2,"#), &mut store, &mut counted).is_err());
+    assert_eq!(all(&store), ["1.1 a"]);
+}
+
+#[test]
+fn earlier_lines_come_before_without_doubles() {
+    let mut store = Store::bounded(60, 1 << 20);
+    store.begin(1, None);
+    for seq in 50..=80 {
+        store.line(1, &line(seq, Level::Info, "late"));
+    }
+    let mut earlier = Store::default();
+    for seq in 30..=52 {
+        parse::line(
+            &serde_json::to_string(&line(seq, Level::Info, "early")).expect("plain data"),
+            1,
+            &mut earlier,
+        )
+        .expect("a line");
+    }
+    assert_eq!(store.prepend(earlier), 20);
+    let rows = all(&store);
+    assert_eq!(
+        (rows.len(), rows[0].as_str(), rows[19].as_str(), rows[20].as_str()),
+        (51, "1.30 early", "1.49 early", "1.50 late")
+    );
+    let mut earlier = Store::default();
+    for seq in 1..=29 {
+        earlier.line(1, &line(seq, Level::Info, "first"));
+    }
+    assert_eq!(store.prepend(earlier), 9, "no more than there is room for");
+    assert_eq!(all(&store)[0], "1.21 first");
+    for seq in 81..=140 {
+        store.line(1, &line(seq, Level::Info, "new"));
+    }
+    assert_eq!(all(&store).first().map(String::as_str), Some("1.81 new"));
+}

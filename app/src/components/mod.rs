@@ -1,0 +1,12 @@
+//! Parts of pages. Each takes typed props, holds no rule of the business, and its style is in a file of the same name
+//! under `style/`.
+
+pub mod controls;
+pub mod details;
+pub mod header;
+pub mod icon;
+pub mod log;
+pub mod machine;
+pub mod notices;
+pub mod service_card;
+pub mod values;

@@ -1,0 +1,36 @@
+//! The Services page, compiled twice: on the server (`ssr`) and to WASM (`hydrate`).
+//!
+//! `model` are the wire types, `api` the server functions, `boot` what the first view is rendered from, `live` the one
+//! stream of a tab, `pages` and `components` what is seen, `locales` all the words.
+
+pub mod api;
+mod boot;
+mod components;
+#[cfg(feature = "hydrate")]
+mod fetch;
+mod live;
+pub mod locales;
+pub mod model;
+mod pages;
+#[cfg(feature = "ssr")]
+mod shell;
+
+pub use boot::{Boot, Route, Theme};
+pub use pages::App;
+#[cfg(feature = "ssr")]
+pub use shell::shell;
+
+/// Takes over the page that the server rendered.
+#[cfg(feature = "hydrate")]
+pub fn hydrate() {
+    let boot = leptos::prelude::document()
+        .query_selector("meta[name='services-boot']")
+        .ok()
+        .flatten()
+        .and_then(|meta| meta.get_attribute("content"))
+        .and_then(|json| serde_json::from_str::<Boot>(&json).ok());
+    // Without its boot data the page stays as the server rendered it: its forms work without us.
+    if let Some(boot) = boot {
+        leptos::mount::hydrate_body(move || leptos::view! { <App boot=boot.clone()/> });
+    }
+}

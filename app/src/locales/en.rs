@@ -1,0 +1,348 @@
+//! English.
+
+use super::{Said, Words, clock, gib_tenths, group};
+use crate::api::ApiError;
+use crate::model::{
+    FailureKind, Origin, Phase, PortHolder, Remnant, RuntimeKind, Service, State, StoppedNote,
+    UnreachableReason, Wish,
+};
+
+pub(super) static WORDS: Words = Words {
+    services: "Services",
+    neighbours: "Neighbouring pages",
+    language: "Language",
+    theme: "Theme",
+    theme_system: "As the system",
+    theme_light: "Light",
+    theme_dark: "Dark",
+    new_version: "Services was updated.",
+    reload: "Reload",
+    not_found: "Nothing lives here",
+    not_found_hint: "There is no page and no service at this address.",
+    home: "Back to Services",
+    no_services: "No service is configured. List one in services.toml, or adopt a container below.",
+    gone: "This service is no longer managed here.",
+
+    connection: "Connection",
+    connecting: "Connecting…",
+    live: "Live",
+    reconnecting: "Reconnecting…",
+    lost: "Lost",
+    without_script: "Reload to refresh",
+    as_of: |time| format!("What is shown was true at {time}."),
+
+    state,
+    sentence,
+    phase,
+    n_of_m: |done, total| format!("{done} of {total}"),
+    failure,
+    unreachable,
+    holder,
+    port_taken: |address, holder| format!("Something else answers at {address}: {holder}."),
+    remnants: |left| {
+        let names = left
+            .iter()
+            .map(|r: &Remnant| format!("{} (PID {})", r.name, r.pid))
+            .collect::<Vec<_>>()
+            .join(", ");
+        format!("Left behind by the last run: {names}. Stop ends what is left.")
+    },
+    auto_remove: "Stopping removes this container (--rm). Services keeps what is needed to create it again.",
+    demo: "Demo: a simulated vLLM. It uses no GPU and no model, and ends with Services.",
+    evidence: "The lines that show it",
+    lasting: |seconds| format!("for {}", duration(seconds)),
+    ago: |seconds| match seconds {
+        0..60 => "just now".to_owned(),
+        60..3600 => format!("{} min ago", seconds / 60),
+        3600..86_400 => format!("{} h ago", seconds / 3600),
+        _ => format!("{} d ago", seconds / 86_400),
+    },
+    changed: |title, state| format!("{title}: {state}"),
+    model: "Model",
+    gpu_memory: "GPU memory",
+    uptime: "Uptime",
+    none: "–",
+    not_reported: "not reported",
+    no_gpu: "no NVIDIA GPU",
+    gpu_error: |detail| format!("NVML fails: {detail}"),
+    gib: |bytes| format!("{} GiB", gib_tenths(bytes, '.')),
+    gib_of: |used, total| format!("{} of {} GiB", gib_tenths(used, '.'), gib_tenths(total, '.')),
+    duration,
+
+    start: "Start",
+    stop: "Stop",
+    restart: "Restart",
+    container_logs: "Container logs",
+    auto_start: "Auto-start",
+    auto_start_hint: "Set in the configuration",
+    on: "on",
+    off: "off",
+    error: |error| match error {
+        ApiError::UnknownService { name } => {
+            format!("There is no service named {name} here. Reload the page.")
+        }
+        ApiError::BadName { detail } => format!("This name cannot be used: {detail}"),
+        ApiError::Unreachable => {
+            "The engine that runs this service cannot be reached. Try again when it is back.".to_owned()
+        }
+        ApiError::NotACandidate { container } => {
+            format!("The container {container} cannot be adopted, or no longer exists.")
+        }
+        ApiError::Busy => {
+            "The service is still busy with earlier commands. Wait a moment and try again.".to_owned()
+        }
+        ApiError::Transport { detail } => format!("The command did not get through: {detail}. Try again."),
+    },
+
+    details: "Details",
+    runtime: "Runs in",
+    runtime_name: |kind| match kind {
+        RuntimeKind::Docker => "Docker",
+        RuntimeKind::Process => "a process",
+        RuntimeKind::Demo => "the demo",
+    },
+    container: "Container",
+    container_id: "Container ID",
+    adopted: "adopted as it is",
+    created_here: "created by Services",
+    restart_policy: "Restart policy",
+    restart_policy_hint: "Docker restarts it by itself, beside Services",
+    image: "Image",
+    api_address: "API address",
+    served_models: "Served models",
+    context_length: "Longest context",
+    tokens: |count| if count == 1 { "1 token".to_owned() } else { format!("{} tokens", group(count, ",")) },
+    run: "Run",
+    configuration: "Configuration",
+    configuration_hint: "The values in force and where each comes from.",
+    variable: "Variable",
+    value: "Value",
+    origin: "Origin",
+    origin_name: |origin| match origin {
+        Origin::Flag => "flag",
+        Origin::Environment => "environment",
+        Origin::File => "services.toml",
+        Origin::Adopted => "adopted",
+        Origin::Default => "default",
+    },
+    secret_set: "set, not shown",
+    not_set: "not set",
+
+    gpus: "GPUs",
+    gpus_hint: "No NVIDIA GPU is visible here. vLLM on a CPU needs none.",
+    gpu: |index| format!("GPU {index}"),
+    found: "Found on this machine",
+    found_hint: "Containers of a vLLM image that Services does not manage yet. Adopting changes nothing in them.",
+    adopt: "Adopt",
+    running_mark: "Running",
+    stopped_mark: "Stopped",
+    port: |port| format!("port {port}"),
+    no_port: "no port published",
+    foreign: "Processes that serve a model, started elsewhere. Services only shows them.",
+    pid: |pid| format!("PID {pid}"),
+
+    logs: "Logs",
+    levels: "Levels",
+    other: "Other",
+    search_logs: "Search logs",
+    follow: "Follow",
+    download: "Download",
+    waiting: |count| format!("{} new", group(count, ",")),
+    gap: |count| match count {
+        Some(1) => "1 line skipped".to_owned(),
+        Some(count) => format!("{} lines skipped", group(count, ",")),
+        None => "Lines skipped; how many is not known".to_owned(),
+    },
+    run_started: |run, time| {
+        if time.is_empty() { format!("Run {run}") } else { format!("Run {run} started {time}") }
+    },
+    earlier: |count| {
+        if count == 1 { "1 earlier line".to_owned() } else { format!("{} earlier lines", group(count, ",")) }
+    },
+    load_earlier: "Load earlier lines",
+    no_lines: "No lines yet. What the service writes appears here as it happens.",
+    no_match: "No line matches the search and the levels.",
+    more_text: |count| format!("… {} more characters", group(count, ",")),
+    utc: "UTC",
+    number: |number| group(number, ","),
+};
+
+fn duration(seconds: u64) -> String {
+    match seconds / 86_400 {
+        0 => clock(seconds),
+        days => format!("{days} d {}", clock(seconds % 86_400)),
+    }
+}
+
+const fn state(state: &State) -> &'static str {
+    match state {
+        State::Stopped { .. } => "Stopped",
+        State::Starting { .. } => "Starting",
+        State::Running { .. } => "Running",
+        State::Unresponsive { .. } => "Unresponsive",
+        State::Stopping { .. } => "Stopping",
+        State::Failed { .. } => "Failed",
+        State::Unreachable { .. } => "Unreachable",
+    }
+}
+
+const fn phase(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Pull => "Fetching the image",
+        Phase::Create => "Creating it",
+        Phase::Import => "Loading the program",
+        Phase::Config => "Reading the model's configuration",
+        Phase::Download => "Downloading weights",
+        Phase::Load => "Loading weights",
+        Phase::Compile => "Compiling the model",
+        Phase::KvCache => "Laying out the KV cache",
+        Phase::Graphs => "Capturing CUDA graphs",
+        Phase::Api => "Starting the API server",
+        Phase::Ready => "Waiting for the health check",
+    }
+}
+
+fn said(what: impl Into<String>, now: impl Into<String>) -> Said {
+    Said { what: what.into(), now: now.into() }
+}
+
+fn sentence(service: &Service) -> Said {
+    let address = service.api_url.as_deref();
+    match &service.state {
+        State::Stopped { note, .. } => stopped(service, note.as_ref()),
+        State::Starting { phase: at, progress, .. } => {
+            let progress = progress.map(|p| format!(", {} of {}", p.done, p.total)).unwrap_or_default();
+            said(format!("{}{progress}", phase(*at)), "")
+        }
+        State::Running { .. } => match address {
+            Some(address) => said(format!("Ready to answer at {address}"), ""),
+            None => said("Ready to answer", ""),
+        },
+        State::Unresponsive { .. } => said(
+            format!(
+                "It runs, but does not answer{}.",
+                address.map(|a| format!(" at {a}")).unwrap_or_default()
+            ),
+            "Look at the log. Restart it if this lasts.",
+        ),
+        State::Stopping { .. } if service.wish == Wish::Running => {
+            said("Asked to end; it starts again afterwards.", "")
+        }
+        State::Stopping { .. } => said("Asked to end. If it does not in time, it is killed.", ""),
+        State::Failed { failure: it } => failure(&it.kind),
+        State::Unreachable { reason } => unreachable(reason),
+    }
+}
+
+fn stopped(service: &Service, note: Option<&StoppedNote>) -> Said {
+    let from = service.image.as_deref().map(|image| format!(" from {image}")).unwrap_or_default();
+    match note {
+        None => said("Start brings it up.", ""),
+        Some(StoppedNote::EndedWhileAway { code }) => {
+            said(format!("It exited ({code}) while Services was away."), "")
+        }
+        Some(StoppedNote::StoppedOutside) => said("Somebody stopped it from outside.", ""),
+        Some(StoppedNote::NeverStarted) => said("Created, never started.", ""),
+        Some(StoppedNote::NotCreated) => match service.runtime {
+            RuntimeKind::Docker => said(format!("No container yet. Start creates one{from}."), ""),
+            RuntimeKind::Process | RuntimeKind::Demo => said("Never started here. Start runs it.", ""),
+        },
+        Some(StoppedNote::Removed) => {
+            said(format!("Its container was removed. Start creates it again{from}."), "")
+        }
+    }
+}
+
+fn failure(kind: &FailureKind) -> Said {
+    match kind {
+        FailureKind::Exited { code, was_ready: true } => said(
+            format!("It ended by itself with exit code {code}, after it had been ready."),
+            "The log shows its last words. Start brings it back.",
+        ),
+        FailureKind::Exited { code, was_ready: false } => said(
+            format!("It ended with exit code {code} before it was ready."),
+            "The log shows why. Start tries again.",
+        ),
+        FailureKind::Killed { signal } => {
+            let name = match signal {
+                6 => " (SIGABRT)",
+                9 => " (SIGKILL)",
+                11 => " (SIGSEGV)",
+                15 => " (SIGTERM)",
+                _ => "",
+            };
+            said(
+                format!("Killed from outside by signal {signal}{name}."),
+                "Services did not ask for that. Start brings it back.",
+            )
+        }
+        FailureKind::OutOfMemory => said(
+            "The kernel ended it: the machine ran out of memory.",
+            "Free memory or choose a smaller model, then Start.",
+        ),
+        FailureKind::ImageMissing { image } => said(
+            format!("The image {image} is not on this machine."),
+            format!("Fetch it with “docker pull {image}”, then Start."),
+        ),
+        FailureKind::PortInUse { port, by } => said(
+            format!("Port {port} is taken by {}.", holder(by)),
+            "Stop that, or choose another port in VLLM_API_URL.",
+        ),
+        FailureKind::ModelNotSet => {
+            said("No model is chosen.", "Set VLLM_MODEL to a Hugging Face id or a folder, then Start.")
+        }
+        FailureKind::CommandMissing { command } => said(
+            format!("The command {command} is not on the PATH."),
+            "Install it, or let vLLM run in Docker (VLLM_RUNTIME=docker).",
+        ),
+        FailureKind::Refused { action, detail } => {
+            let asked = match action.as_str() {
+                "create" => "create it",
+                "start" => "start it",
+                "stop" => "stop it",
+                "remove" => "remove it",
+                other => other,
+            };
+            said(format!("The engine refused to {asked}: {detail}"), "")
+        }
+        FailureKind::WontStop => said(
+            "It did not end although it was killed.",
+            "The machine may wait for a device. Stop tries again.",
+        ),
+    }
+}
+
+fn unreachable(reason: &UnreachableReason) -> Said {
+    const BACK: &str = "This page recovers by itself when it is back.";
+    match reason {
+        UnreachableReason::NoSocket { address } => said(
+            format!("There is no Docker engine at {address}."),
+            "Start Docker or set DOCKER_HOST. This page recovers by itself.",
+        ),
+        UnreachableReason::Refused { address } => {
+            said(format!("Nobody answers at {address}. Is Docker running?"), BACK)
+        }
+        UnreachableReason::Denied { address } => said(
+            format!("Services may not open {address}."),
+            "Let its user into the group that owns the socket, then restart Services.",
+        ),
+        UnreachableReason::Timeout { address, seconds } => {
+            said(format!("{address} did not answer within {seconds} s."), BACK)
+        }
+        UnreachableReason::Garbage { detail } => {
+            said(format!("What answers is not understood as a Docker engine: {detail}"), "Check DOCKER_HOST.")
+        }
+        UnreachableReason::NotAskedYet => {
+            said("Services has just started and has not heard from the engine yet.", "")
+        }
+    }
+}
+
+fn holder(holder: &PortHolder) -> String {
+    match holder {
+        PortHolder::Ollama { version } => format!("Ollama {version}"),
+        PortHolder::Vllm { version } => format!("another vLLM {version}"),
+        PortHolder::Process { pid, name } => format!("{name} (PID {pid})"),
+        PortHolder::Unknown => "something that does not say what it is".to_owned(),
+    }
+}

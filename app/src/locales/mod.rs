@@ -1,0 +1,59 @@
+//! All words of the page. A word that a language lacks does not compile, and neither does a code of the wire without
+//! words: each language matches them exhaustively.
+//!
+//! In: codes, numbers and names. Out: text for people. No markup, no state.
+
+mod en;
+mod number;
+mod ru;
+mod words;
+
+pub use number::{clock, clock_of_day, gib_tenths, group};
+pub use words::{Said, Words};
+
+use serde::{Deserialize, Serialize};
+
+/// The languages of the page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Lang {
+    /// English.
+    #[default]
+    En,
+    /// Russian.
+    Ru,
+}
+
+impl Lang {
+    /// All languages, in the order of their switch.
+    pub const ALL: [Self; 2] = [Self::En, Self::Ru];
+
+    /// The code on `<html lang>` and in the cookie.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::En => "en",
+            Self::Ru => "ru",
+        }
+    }
+
+    /// The language's name in itself.
+    pub const fn own_name(self) -> &'static str {
+        match self {
+            Self::En => "English",
+            Self::Ru => "Русский",
+        }
+    }
+
+    /// Reads the code.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|l| l.code() == text)
+    }
+
+    /// The words of this language.
+    pub const fn words(self) -> &'static Words {
+        match self {
+            Self::En => &en::WORDS,
+            Self::Ru => &ru::WORDS,
+        }
+    }
+}

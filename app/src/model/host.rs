@@ -1,0 +1,42 @@
+//! The machine around the services.
+
+use super::GpuStatus;
+use serde::{Deserialize, Serialize};
+
+/// What the page shows of the machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Host {
+    /// Its name.
+    pub name: String,
+    /// Whether GPUs can be read.
+    pub gpu: GpuStatus,
+    /// Containers of a vLLM image that no service owns: they can be adopted.
+    pub candidates: Vec<Candidate>,
+    /// `vllm serve` processes that no service owns: shown, never touched.
+    pub foreign: Vec<ForeignProcess>,
+    /// The folder where the dashboard keeps what it must remember.
+    #[serde(default)]
+    pub state_dir: String,
+}
+
+/// A container that could be adopted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// Its name.
+    pub container: String,
+    /// Its image.
+    pub image: String,
+    /// It runs now.
+    pub running: bool,
+    /// The port of the host that leads to its API, where one is published.
+    pub port: Option<u16>,
+}
+
+/// A process that serves a model and is not ours.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForeignProcess {
+    /// Its PID.
+    pub pid: u32,
+    /// Its command, shortened; secrets left out.
+    pub command: String,
+}

@@ -1,0 +1,269 @@
+//! Log lines on the wire.
+
+use super::{ServiceName, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// How serious a line is. CRITICAL and FATAL count as `Error`; a line without a level is `Other`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[repr(u8)]
+pub enum Level {
+    /// Details for developers (TRACE, too).
+    Debug = 0,
+    /// The ordinary course of things.
+    Info = 1,
+    /// Worth a look.
+    Warning = 2,
+    /// Something failed.
+    Error = 3,
+    /// The line carries no level.
+    Other = 4,
+}
+
+impl Level {
+    /// All levels, in the order of their numbers.
+    pub const ALL: [Self; 5] = [Self::Debug, Self::Info, Self::Warning, Self::Error, Self::Other];
+
+    /// The word on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Error => "error",
+            Self::Other => "other",
+        }
+    }
+}
+
+impl FromStr for Level {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        Self::ALL.into_iter().find(|l| l.as_str() == text).ok_or(())
+    }
+}
+
+/// Which pipe a line came from. A terminal has one: `Stdout`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+impl Stream {
+    /// The word on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+        }
+    }
+}
+
+/// A stretch of a line's text that had an ANSI style: byte offsets into the UTF-8 text and a closed set of class words
+/// (`bold dim italic underline inverse strike black red green yellow blue magenta cyan white bright-black … bright-white
+/// on-black … on-bright-white`), separated by spaces.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Span(pub u32, pub u32, pub String);
+
+/// One log line. On the wire an array: `[seq, time, stream, level, source, text]`, spans after it where there are any.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "LineParts")]
+pub struct Line {
+    /// Counts from 1 within a run, assigned once.
+    pub seq: u64,
+    /// When the runtime saw it.
+    pub time: Timestamp,
+    /// Which pipe.
+    pub stream: Stream,
+    /// How serious.
+    pub level: Level,
+    /// Who wrote it (`APIServer`, `EngineCore`, `uvicorn`…); empty when that is not said.
+    pub source: String,
+    /// The text without the parts that the other fields carry, control characters made visible.
+    pub text: String,
+    /// ANSI styles.
+    pub spans: Vec<Span>,
+}
+
+#[derive(Deserialize)]
+struct LineParts(u64, Timestamp, Stream, Level, String, String, #[serde(default)] Vec<Span>);
+
+impl From<LineParts> for Line {
+    fn from(LineParts(seq, time, stream, level, source, text, spans): LineParts) -> Self {
+        Self { seq, time, stream, level, source, text, spans }
+    }
+}
+
+impl Serialize for Line {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let base = (self.seq, self.time, self.stream, self.level, &self.source, &self.text);
+        if self.spans.is_empty() {
+            base.serialize(serializer)
+        } else {
+            (base.0, base.1, base.2, base.3, base.4, base.5, &self.spans).serialize(serializer)
+        }
+    }
+}
+
+/// Event `lines`: lines of one run, in order, without holes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lines {
+    /// The run.
+    pub run: u64,
+    /// The lines.
+    pub lines: Vec<Line>,
+}
+
+/// Event `gap`: lines that this viewer does not get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// The run.
+    pub run: u64,
+    /// The last line before the gap.
+    pub after: u64,
+    /// How many are missing; absent when that cannot be known.
+    pub count: Option<u64>,
+}
+
+/// Event `progress`: a line that is being redrawn (a bar). The latest wins; an empty text ends it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// The run.
+    pub run: u64,
+    /// Which pipe draws it.
+    pub stream: Stream,
+    /// What it shows now.
+    pub text: String,
+}
+
+/// Event `run`: a new run began.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunOpened {
+    /// The service.
+    pub service: ServiceName,
+    /// The new run.
+    pub run: u64,
+    /// When the runtime started it.
+    pub started: Timestamp,
+    /// The run before.
+    pub previous: Option<u64>,
+}
+
+/// What of a service's log is at hand.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogSummary {
+    /// The service.
+    pub service: ServiceName,
+    /// The current or last run; absent when there was none.
+    pub run: Option<u64>,
+    /// The first line that is kept; 0 when there is none.
+    pub first: u64,
+    /// The last line; 0 when there is none.
+    pub last: u64,
+    /// How many lines of each level the run has had, lines that are no longer kept included.
+    #[serde(default)]
+    pub counts: LevelCounts,
+}
+
+/// Lines per level.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LevelCounts {
+    /// Of level DEBUG.
+    pub debug: u64,
+    /// Of level INFO.
+    pub info: u64,
+    /// Of level WARNING.
+    pub warning: u64,
+    /// Of level ERROR and above.
+    pub error: u64,
+    /// Without a level.
+    pub other: u64,
+}
+
+impl LevelCounts {
+    /// The count of one level.
+    pub const fn of(&self, level: Level) -> u64 {
+        match level {
+            Level::Debug => self.debug,
+            Level::Info => self.info,
+            Level::Warning => self.warning,
+            Level::Error => self.error,
+            Level::Other => self.other,
+        }
+    }
+
+    /// Counts one more line.
+    pub const fn add(&mut self, level: Level) {
+        let slot = match level {
+            Level::Debug => &mut self.debug,
+            Level::Info => &mut self.info,
+            Level::Warning => &mut self.warning,
+            Level::Error => &mut self.error,
+            Level::Other => &mut self.other,
+        };
+        *slot += 1;
+    }
+}
+
+/// A place in a service's log: `RUN.SEQ`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LogPosition {
+    /// The run.
+    pub run: u64,
+    /// The line.
+    pub seq: u64,
+}
+
+impl FromStr for LogPosition {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (run, seq) = text.split_once('.').ok_or(())?;
+        Ok(Self { run: run.parse().map_err(drop)?, seq: seq.parse().map_err(drop)? })
+    }
+}
+
+impl fmt::Display for LogPosition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.run, self.seq)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_an_array_and_spans_follow_the_text() {
+        let mut line = Line {
+            seq: 4202,
+            time: Timestamp::from_millis(0),
+            stream: Stream::Stdout,
+            level: Level::Info,
+            source: "APIServer".into(),
+            text: "héllo".into(),
+            spans: Vec::new(),
+        };
+        let json = serde_json::to_string(&line).expect("plain data");
+        assert_eq!(json, r#"[4202,"1970-01-01T00:00:00.000Z","stdout","info","APIServer","héllo"]"#);
+        assert_eq!(serde_json::from_str::<Line>(&json).expect("reads back"), line);
+        line.spans.push(Span(0, 3, "red bold".into()));
+        let json = serde_json::to_string(&line).expect("plain data");
+        assert!(json.ends_with(r#","héllo",[[0,3,"red bold"]]]"#), "{json}");
+        assert_eq!(serde_json::from_str::<Line>(&json).expect("reads back"), line);
+    }
+
+    #[test]
+    fn positions_are_run_dot_seq() {
+        assert_eq!("17.4203".parse(), Ok(LogPosition { run: 17, seq: 4203 }));
+        for bad in ["", "17", "17.", ".3", "a.b", "-1.2", "1.2.3"] {
+            assert!(bad.parse::<LogPosition>().is_err(), "{bad}");
+        }
+    }
+}

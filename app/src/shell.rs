@@ -1,0 +1,29 @@
+//! The HTML around the page: head, the boot data, the scripts that hydrate it.
+
+use crate::{App, Boot};
+use leptos::prelude::*;
+
+/// The whole document for one request.
+pub fn shell(options: LeptosOptions, boot: &Boot) -> impl IntoView + use<> {
+    let json = serde_json::to_string(boot).unwrap_or_default();
+    let words = boot.lang.words();
+    let boot = boot.clone();
+    view! {
+        <!DOCTYPE html>
+        <html lang=boot.lang.code() data-theme=boot.theme.as_str()>
+            <head>
+                <meta charset="utf-8"/>
+                <meta name="viewport" content="width=device-width, initial-scale=1"/>
+                <meta name="color-scheme" content="light dark"/>
+                <meta name="services-boot" content=json/>
+                <title>{words.services}</title>
+                <link rel="icon" href="/favicon.svg" type="image/svg+xml"/>
+                <link rel="stylesheet" href="/pkg/services.css"/>
+                <HydrationScripts options=options/>
+            </head>
+            <body>
+                <App boot=boot.clone()/>
+            </body>
+        </html>
+    }
+}

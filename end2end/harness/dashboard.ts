@@ -1,0 +1,164 @@
+// One dashboard: the release binary with a state folder, an address and settings of its own.
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { removeContainer, root, socket, unique } from "./docker.ts";
+import { ask, freePort, until, type Ask } from "./net.ts";
+import { Sim } from "./sim.ts";
+import { Sse } from "./sse.ts";
+
+export interface Service {
+  name: string;
+  state: { state: string; since?: string; phase?: string; failure?: { kind: string }; reason?: { why: string; address?: string } };
+  wish: string;
+  model: string | null;
+  uptime_s: number | null;
+  started: string | null;
+  image: string | null;
+  run: number | null;
+  api_url: string | null;
+  container: { name: string; id: string; adopted: boolean; auto_remove: boolean } | null;
+}
+
+export interface Options {
+  /** The image that Start creates from; vllm-sim at eight times its recorded speed if not said. */
+  image?: string;
+  /** Further variables; an empty text takes one away. */
+  env?: Record<string, string>;
+  /** Arguments of the server. */
+  args?: string[];
+}
+
+export const INSTANT = "vllm/vllm-openai:instant";
+export const SLOW = "vllm/vllm-openai:slow";
+
+export class Dashboard {
+  output = "";
+  #child: ChildProcess | undefined;
+  #containers = new Set<string>();
+
+  private constructor(
+    readonly port: number,
+    readonly enginePort: number,
+    readonly folder: string,
+    readonly container: string,
+    readonly env: Record<string, string>,
+    readonly args: string[],
+  ) {
+    this.#containers.add(container);
+  }
+
+  static async create({ image = "vllm/vllm-openai:latest", env = {}, args = [] }: Options = {}): Promise<Dashboard> {
+    const [port, enginePort] = [await freePort(), await freePort()];
+    const folder = await mkdtemp(join(tmpdir(), "services-e2e-"));
+    const container = env["VLLM_CONTAINER"] ?? unique("vllm");
+    const all: Record<string, string> = {
+      PATH: process.env["PATH"] ?? "",
+      HOME: folder,
+      RUST_BACKTRACE: "1",
+      SERVICES_STATE_DIR: join(folder, "state"),
+      SERVICES_ADDR: `127.0.0.1:${port}`,
+      DOCKER_HOST: socket || `unix://${folder}/none.sock`,
+      VLLM_RUNTIME: "docker",
+      VLLM_API_URL: `http://127.0.0.1:${enginePort}`,
+      VLLM_IMAGE: image,
+      VLLM_CONTAINER: container,
+      VLLM_MODEL: "Qwen/Qwen2.5-7B-Instruct",
+      ...env,
+    };
+    for (const [name, value] of Object.entries(all)) if (value === "" && name in env) delete all[name];
+    return new Dashboard(port, enginePort, folder, container, all, args);
+  }
+
+  static async start(options: Options = {}): Promise<Dashboard> {
+    const dashboard = await Dashboard.create(options);
+    await dashboard.up();
+    return dashboard;
+  }
+
+  get url() {
+    return `http://127.0.0.1:${this.port}`;
+  }
+  get sim() {
+    return new Sim(`http://127.0.0.1:${this.enginePort}`);
+  }
+  get pid() {
+    return this.#child?.pid ?? 0;
+  }
+  get alive() {
+    return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
+  /** Starts the program, on the same state folder each time, and waits until it answers. */
+  async up() {
+    const child = spawn(`${root}/target/release/server`, this.args, { env: this.env, stdio: ["ignore", "pipe", "pipe"] });
+    this.#child = child;
+    const keep = (text: Buffer) => (this.output += text.toString());
+    child.stdout.on("data", keep);
+    child.stderr.on("data", keep);
+    child.on("error", (error) => (this.output += String(error)));
+    await until("the dashboard's /healthz", 20_000, async () => {
+      if (!this.alive) throw new Error(`the dashboard ended: ${this.output.slice(-2000)}`);
+      return (await ask(`${this.url}/healthz`)).status === 200;
+    });
+  }
+
+  /** Ends it by a signal; the exit code, null when the signal ended it. */
+  async down(signal: "SIGTERM" | "SIGKILL" | "SIGINT" = "SIGTERM"): Promise<number | null> {
+    const child = this.#child;
+    if (!child || !this.alive) return child?.exitCode ?? null;
+    const gone = once(child, "exit");
+    child.kill(signal);
+    const late = setTimeout(() => child.kill("SIGKILL"), 20_000);
+    await gone;
+    clearTimeout(late);
+    return child.exitCode;
+  }
+
+  /** A container to be removed at the end of the test. */
+  owns(container: string) {
+    this.#containers.add(container);
+    return container;
+  }
+
+  async remove() {
+    await this.down();
+    if (socket !== "") for (const container of this.#containers) await removeContainer(container);
+    await rm(this.folder, { recursive: true, force: true });
+  }
+
+  ask(path: string, options?: Ask) {
+    return ask(this.url + path, options);
+  }
+
+  async service(name = "vllm"): Promise<Service> {
+    const answer = await this.ask(`/api/services/${name}`);
+    if (answer.status !== 200) throw new Error(`GET /api/services/${name}: ${answer.status} ${answer.body}`);
+    return JSON.parse(answer.body) as Service;
+  }
+
+  async command(verb: "start" | "stop" | "restart", name = "vllm") {
+    const answer = await this.ask(`/api/services/${name}/${verb}`, { method: "POST" });
+    if (answer.status !== 202) throw new Error(`${verb}: ${answer.status} ${answer.body}`);
+    return JSON.parse(answer.body) as Service;
+  }
+
+  state(...words: string[]): Promise<Service> {
+    return until(`state ${words.join(" or ")}`, 45_000, async () => {
+      const service = await this.service();
+      return words.includes(service.state.state) && service;
+    });
+  }
+
+  /** Start, and wait until requests are answered. */
+  async running(): Promise<Service> {
+    await this.command("start");
+    return this.state("running");
+  }
+
+  stream(query = "?logs=vllm", headers: Record<string, string> = {}) {
+    return Sse.open(`${this.url}/api/stream${query}`, headers);
+  }
+}

@@ -1,0 +1,98 @@
+// What every test has: dashboards that are removed with all they made, and the page by its fixed names.
+import { test as base, expect, type Locator, type Page } from "@playwright/test";
+import { Dashboard, type Options } from "../harness/dashboard.ts";
+import { socket } from "../harness/docker.ts";
+
+interface Fixtures {
+  /** Starts a dashboard on the tests' engine. */
+  dashboard: (options?: Options) => Promise<Dashboard>;
+}
+
+export const test = base.extend<{ engineOrSkip: void } & Fixtures>({
+  engineOrSkip: [
+    async ({}, use, info) => {
+      const needed = !info.tags.includes("@no-engine");
+      if (needed && socket === "") {
+        if (process.env["CI"] === "true") throw new Error("CI=true skips nothing, and there is no test engine");
+        info.skip(true, "no test engine: it needs root");
+      }
+      await use();
+    },
+    { auto: true },
+  ],
+
+  dashboard: async ({}, use, info) => {
+    const made: Dashboard[] = [];
+    await use(async (options) => {
+      const one = await Dashboard.create(options);
+      made.push(one);
+      await one.up();
+      return one;
+    });
+    for (const one of made) {
+      await one.remove();
+      if (info.status !== info.expectedStatus) await info.attach("dashboard.log", { body: one.output, contentType: "text/plain" });
+      // A panic is a defect whatever the test was about.
+      expect.soft(one.output, "the dashboard's own output").not.toMatch(/panicked at/);
+    }
+  },
+
+  // A page that logs an error or throws has a defect, whatever the test was about.
+  page: async ({ page }, use) => {
+    const wrong: string[] = [];
+    page.on("pageerror", (error) => wrong.push(String(error)));
+    page.on("console", (message) => {
+      if (message.type() === "error" && !/Failed to load resource|net::ERR/.test(message.text())) wrong.push(message.text());
+    });
+    await use(page);
+    expect.soft(wrong, "errors of the page").toEqual([]);
+  },
+});
+
+export { expect };
+
+/** The words of the states, as the page writes them in English. */
+export type Word = "Stopped" | "Starting" | "Running" | "Stopping" | "Failed" | "Unresponsive" | "Unreachable";
+
+/** The page by the names that DESIGN fixes. */
+export class Card {
+  readonly article: Locator;
+  readonly status: Locator;
+  readonly log: Locator;
+
+  constructor(
+    readonly page: Page,
+    title = "vLLM",
+  ) {
+    this.article = page.getByRole("article", { name: title, exact: true });
+    this.status = this.article.getByRole("status");
+    this.log = page.getByRole("log", { name: "Logs" });
+  }
+
+  button(name: string) {
+    return this.article.getByRole("button", { name, exact: true });
+  }
+
+  /** The value beside a name such as Model. */
+  value(name: string) {
+    return this.article.locator("dt", { hasText: new RegExp(`^\\s*${name}\\s*$`) }).locator("xpath=following-sibling::dd[1]");
+  }
+
+  async shows(word: Word, timeout = 30_000) {
+    await expect(this.status).toContainText(word, { timeout });
+  }
+
+  checkbox(level: string) {
+    return this.page.getByRole("checkbox", { name: level, exact: true });
+  }
+}
+
+/** Opens the page, and waits until it lives: its stream is asked for once the WASM has taken over. */
+export async function open(page: Page, url: string): Promise<Card> {
+  const stream = page.waitForRequest((request) => new URL(request.url()).pathname === "/api/stream");
+  await page.goto(url);
+  await stream;
+  const card = new Card(page);
+  await expect(card.article).toBeVisible();
+  return card;
+}

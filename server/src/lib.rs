@@ -1,0 +1,13 @@
+//! Services: the server of the page that manages a machine's language-model services.
+//!
+//! Observations flow one way: `runtime` (bytes, events) → `logs` (lines) → `vllm` (meaning) → `supervisor` (state) →
+//! `web` (the stream) → the page. Commands come back on one path: page → `web` → `supervisor` → `runtime`.
+
+pub mod gpu;
+pub mod logs;
+pub mod runtime;
+pub mod settings;
+pub mod store;
+pub mod supervisor;
+pub mod vllm;
+pub mod web;

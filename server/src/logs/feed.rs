@@ -1,0 +1,241 @@
+//! The log of one service: one writer, many viewers.
+
+use super::cursor::{Batch, Cursor, Found, Run, Runs};
+use super::level::Grammar;
+use super::ring::{CHUNK_BYTES, Chunk, Ring};
+use super::split::LINE_LIMIT;
+use super::writer::{Observer, Writer};
+use crate::runtime::{FramePosition, FrameSink};
+use app::model::{LevelCounts, LogSummary, ServiceName, Stream, Timestamp};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::watch;
+
+/// How much a feed keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of one line.
+    pub line_bytes: usize,
+    /// Bytes of memory for the current run's lines.
+    pub run_bytes: usize,
+    /// Bytes of memory for the lines of the run before.
+    pub previous_bytes: usize,
+    /// Lines of a run that are kept, as far as the bytes allow; not many more are.
+    pub keep_lines: u64,
+}
+
+impl Default for Limits {
+    /// 100,000 typical lines of vLLM take about 25 MB.
+    fn default() -> Self {
+        Self { line_bytes: LINE_LIMIT, run_bytes: 36 << 20, previous_bytes: 12 << 20, keep_lines: 100_000 }
+    }
+}
+
+/// The log of one service. Two locks: the writer's, which no viewer ever takes, and that of the finished lines, which is
+/// held for no longer than a copy of a few dozen kilobytes.
+pub struct Feed {
+    limits: Limits,
+    writer: Mutex<Writer>,
+    runs: Mutex<Runs>,
+    version: watch::Sender<u64>,
+}
+
+impl Feed {
+    /// A feed without a run, whose lines this grammar reads.
+    pub fn new(grammar: Grammar, limits: Limits) -> Self {
+        Self {
+            limits,
+            writer: Mutex::new(Writer::new(grammar, &limits)),
+            runs: Mutex::default(),
+            version: watch::Sender::new(0),
+        }
+    }
+
+    /// Tells `observer` of every line and progress text from now on. It is called by whoever writes, in order, and must be
+    /// quick; it may read the feed but not write it. A line that it hears of is not yet stored.
+    pub fn observe(&self, observer: Observer) {
+        self.writer().lines.observer = Some(observer);
+    }
+
+    /// Begins a run. The run before is kept as the previous one, an older one goes. Nothing happens when this run is the
+    /// current one.
+    pub fn open_run(&self, run: u64, started: Timestamp) {
+        let mut writer = self.writer();
+        if self.runs().current.as_ref().is_some_and(|current| current.number == run) {
+            return;
+        }
+        self.finish(&mut writer);
+        writer.begin(run);
+        let mut runs = self.runs();
+        let ring = Ring::new(self.limits.run_bytes, self.limits.keep_lines);
+        runs.previous = runs.current.replace(Run::new(run, started, ring));
+        if let Some(previous) = &mut runs.previous {
+            previous.ring.shrink(self.limits.previous_bytes);
+        }
+        drop(runs);
+        self.publish();
+    }
+
+    /// The run is over: what was left without a line end becomes a line, progress texts go. Its lines stay.
+    pub fn close_run(&self) {
+        self.finish(&mut self.writer());
+        self.publish();
+    }
+
+    /// Notes that lines are missing here that nobody can bring back, and how many if that is known.
+    pub fn note_gap(&self, count: Option<u64>) {
+        let _writer = self.writer();
+        self.runs().note_gap(count);
+        self.publish();
+    }
+
+    /// Takes bytes of one pipe. Before the first run they are dropped. Viewers are told by [`Feed::flush`].
+    pub fn frame(&self, time_ns: i64, stream: Stream, bytes: &[u8]) {
+        let mut writer = self.writer();
+        let writer = &mut *writer;
+        if writer.lines.run().is_none() {
+            return;
+        }
+        writer.advance(time_ns);
+        let lines = &mut writer.lines;
+        writer.splitters[stream as usize].push(time_ns, bytes, |raw| {
+            lines.take(stream, raw);
+            if lines.staged.len() >= CHUNK_BYTES {
+                self.store(&mut lines.staged);
+            }
+        });
+        writer.dirty |= self.store(&mut writer.lines.staged);
+    }
+
+    /// Tells viewers what came since the last time: once per read, not per line.
+    pub fn flush(&self) {
+        let mut writer = self.writer();
+        let shown = self.show_progress(&mut writer);
+        if std::mem::take(&mut writer.dirty) || shown {
+            self.publish();
+        }
+    }
+
+    /// Behind the last frame of the current run: where to go on reading after a broken connection.
+    pub fn position(&self) -> FramePosition {
+        self.writer().position
+    }
+
+    /// The time of the current run's first frame.
+    pub fn first_frame_ns(&self) -> Option<i64> {
+        self.writer().first_frame_ns
+    }
+
+    /// Wakes a viewer when there is something new. Mark the value as seen before reading until there is nothing more, and
+    /// only then wait for a change.
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.version.subscribe()
+    }
+
+    /// Makes a cursor begin here and now, so that what is said of the log next (a summary) cannot be ahead of it.
+    pub fn place(&self, cursor: &mut Cursor) {
+        self.runs().place(cursor);
+    }
+
+    /// What the viewer gets next, lines up to about `max_bytes` at once; `None` when it is up to date.
+    pub fn read(&self, cursor: &mut Cursor, max_bytes: usize) -> Option<Batch> {
+        let found = self.runs().next(cursor, max_bytes)?;
+        Some(match found {
+            Found::Ready(batch) => batch,
+            Found::Lines(run, lines) => {
+                Batch::Lines { run, first: lines.first, last: lines.last, json: lines.join() }
+            }
+        })
+    }
+
+    /// The current run's number, and that of the run before.
+    pub fn run_numbers(&self) -> (Option<u64>, Option<u64>) {
+        let runs = self.runs();
+        (runs.current.as_ref().map(|run| run.number), runs.previous.as_ref().map(|run| run.number))
+    }
+
+    /// What is at hand of the current run.
+    pub fn summary(&self, service: &ServiceName) -> LogSummary {
+        let runs = self.runs();
+        let Some(run) = &runs.current else {
+            return LogSummary {
+                service: service.clone(),
+                run: None,
+                first: 0,
+                last: 0,
+                counts: LevelCounts::default(),
+            };
+        };
+        let (first, last) = (run.ring.first(), run.ring.last());
+        let first = if first > last { 0 } else { first };
+        LogSummary { service: service.clone(), run: Some(run.number), first, last, counts: run.ring.counts() }
+    }
+
+    /// The chunks of a run that hold lines behind `after`, with the run's number.
+    pub(super) fn chunks(&self, run: Option<u64>, after: u64) -> Option<(u64, Vec<Arc<Chunk>>)> {
+        let runs = self.runs();
+        runs.get(run).map(|run| (run.number, run.ring.chunks(after)))
+    }
+
+    /// The first chunk of a run that holds lines behind `after`.
+    pub(super) fn chunk(&self, run: u64, after: u64) -> Option<Arc<Chunk>> {
+        self.runs().get(Some(run))?.ring.chunk(after)
+    }
+
+    fn finish(&self, writer: &mut Writer) {
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            let lines = &mut writer.lines;
+            writer.splitters[stream as usize].finish(|raw| lines.take(stream, raw));
+        }
+        self.store(&mut writer.lines.staged);
+        self.show_progress(writer);
+        writer.dirty = false;
+    }
+
+    fn store(&self, staged: &mut Chunk) -> bool {
+        if staged.is_empty() {
+            return false;
+        }
+        if let Some(run) = &mut self.runs().current {
+            run.ring.absorb(staged);
+        }
+        true
+    }
+
+    fn show_progress(&self, writer: &mut Writer) -> bool {
+        let mut shown = false;
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            if let Some(text) = writer.changed_progress(stream) {
+                self.runs().show(stream, text);
+                shown = true;
+            }
+        }
+        shown
+    }
+
+    fn publish(&self) {
+        self.version.send_modify(|version| *version += 1);
+    }
+
+    // A panic elsewhere leaves lines that are whole: what is locked here is changed in single steps.
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn runs(&self) -> MutexGuard<'_, Runs> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Hands a runtime's frames to a feed.
+#[derive(Clone)]
+pub struct FeedSink(pub Arc<Feed>);
+
+impl FrameSink for FeedSink {
+    fn frame(&mut self, time_ns: i64, stream: Stream, bytes: &[u8]) {
+        self.0.frame(time_ns, stream, bytes);
+    }
+
+    fn flush(&mut self) {
+        self.0.flush();
+    }
+}

@@ -1,0 +1,257 @@
+//! What one viewer, one search and one failure see.
+
+use super::*;
+use app::model::{Level, LogPosition, ServiceName};
+use std::sync::Mutex;
+
+fn at(run: u64, seq: u64) -> Cursor {
+    Cursor::after(LogPosition { run, seq })
+}
+
+#[test]
+fn a_viewer_gets_the_kept_lines_and_then_what_comes() {
+    let feed = feed(Limits::default());
+    open(&feed, 7);
+    write(&feed, "a\nb\nc\n");
+    let (mut all, mut last) = (Cursor::from_start(), Cursor::tail(1));
+    assert_eq!(drain(&feed, &mut all), ["7.1-3 a,b,c"]);
+    assert_eq!(drain(&feed, &mut last), ["7.3-3 c"]);
+    let mut waiting = feed.subscribe();
+    waiting.mark_unchanged();
+    write(&feed, "d\ne");
+    assert!(waiting.has_changed().expect("open"));
+    assert_eq!(drain(&feed, &mut all), ["7.4-4 d"]);
+    feed.close_run();
+    assert_eq!(drain(&feed, &mut last), ["7.4-5 d,e"], "an unfinished line ends with its run");
+}
+
+#[test]
+fn a_viewer_of_the_run_before_gets_its_rest_first() {
+    let feed = feed(Limits::default());
+    let mut early = Cursor::from_start();
+    assert_eq!(drain(&feed, &mut early), [""; 0]);
+    open(&feed, 3);
+    write(&feed, "a\nb\n");
+    open(&feed, 5);
+    write(&feed, "c\n");
+    assert_eq!(drain(&feed, &mut early), ["run 5 after 3", "5.1-1 c"], "it began before any run");
+    assert_eq!(drain(&feed, &mut at(3, 1)), ["3.2-2 b", "run 5 after 3", "5.1-1 c"]);
+    assert_eq!(
+        drain(&feed, &mut at(2, 9)),
+        ["gap 2.9 None", "run 5 after 3", "5.1-1 c"],
+        "a run that is gone"
+    );
+    open(&feed, 6);
+    assert_eq!(drain(&feed, &mut early), ["run 6 after 5"]);
+    assert_eq!(drain(&feed, &mut at(3, 1)), ["gap 3.1 None", "run 6 after 5"], "only one run before is kept");
+}
+
+#[test]
+fn a_viewer_ahead_of_the_log_waits_for_it() {
+    let feed = feed(Limits::default());
+    let mut cursor = at(4, 2);
+    assert_eq!(drain(&feed, &mut cursor), [""; 0], "no run yet");
+    open(&feed, 4);
+    write(&feed, "a\n");
+    assert_eq!(drain(&feed, &mut cursor), [""; 0]);
+    write(&feed, "b\nc\n");
+    assert_eq!(drain(&feed, &mut cursor), ["4.3-3 c"]);
+}
+
+#[test]
+fn a_noted_gap_is_told_once_at_its_place() {
+    let feed = feed(Limits::default());
+    open(&feed, 1);
+    write(&feed, "a\nb\n");
+    let mut cursor = Cursor::from_start();
+    assert_eq!(drain(&feed, &mut cursor), ["1.1-2 a,b"]);
+    feed.note_gap(Some(120));
+    write(&feed, "c\n");
+    feed.note_gap(None);
+    assert_eq!(drain(&feed, &mut cursor), ["gap 1.2 Some(120)", "1.3-3 c", "gap 1.3 None"]);
+    assert_eq!(drain(&feed, &mut cursor), [""; 0]);
+    assert_eq!(
+        drain(&feed, &mut Cursor::from_start()),
+        ["1.1-2 a,b", "gap 1.2 Some(120)", "1.3-3 c", "gap 1.3 None"]
+    );
+}
+
+#[test]
+fn lines_that_went_are_counted() {
+    let feed = feed(Limits { keep_lines: 3, ..Limits::default() });
+    open(&feed, 1);
+    let mut cursor = Cursor::from_start();
+    assert_eq!(drain(&feed, &mut cursor), [""; 0]);
+    let long = "x".repeat(70_000);
+    for _ in 0..10 {
+        write(&feed, &format!("{long}\n"));
+    }
+    let summary = feed.summary(&ServiceName::parse("vllm").expect("a name"));
+    assert_eq!((summary.run, summary.last, summary.counts.other), (Some(1), 10, 10));
+    assert_eq!(summary.first, 8);
+    assert!(
+        matches!(feed.read(&mut cursor, 1), Some(Batch::Gap(gap)) if gap.after == 0 && gap.count == Some(7))
+    );
+    let mut got = Vec::new();
+    while let Some(Batch::Lines { first, last, .. }) = feed.read(&mut cursor, 1) {
+        got.push((first, last));
+    }
+    assert_eq!(got, [(8, 8), (9, 9), (10, 10)], "at least one line at a time");
+    let text: String = feed.raw(None).collect();
+    assert!(text.starts_with("[7 lines before this are no longer kept]\n1970-01-01T00:00:00.001Z xxx"));
+    assert_eq!(text.lines().count(), 4);
+}
+
+#[test]
+fn a_bar_is_progress_until_it_ends_and_then_a_line() {
+    let feed = feed(Limits::default());
+    open(&feed, 1);
+    let mut cursor = Cursor::from_start();
+    let mut seen = Vec::new();
+    for bytes in ["\r 1/3", "\r 2/3", " [x]", "\r\x1b[31m 3/3\x1b[0m", "\n"] {
+        feed.frame(5, Stream::Stderr, bytes.as_bytes());
+        feed.flush();
+        seen.extend(drain(&feed, &mut cursor));
+    }
+    assert_eq!(
+        seen,
+        ["progress  1/3", "progress  2/3", "progress  2/3 [x]", "progress  3/3", "1.1-1  3/3", "progress "]
+    );
+    assert_eq!(
+        drain(&feed, &mut Cursor::from_start()),
+        ["1.1-1  3/3"],
+        "an ended bar is no news to a new viewer"
+    );
+    write(&feed, "\rhalf");
+    assert_eq!(drain(&feed, &mut Cursor::tail(0)), ["progress half"]);
+    feed.close_run();
+    assert_eq!(
+        drain(&feed, &mut cursor),
+        ["1.2-2 half"],
+        "what it showed and lost in between is no news either"
+    );
+}
+
+#[test]
+fn an_observer_hears_every_line_and_every_bar() {
+    let feed = feed(Limits::default());
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&heard);
+    feed.observe(Box::new(move |line| {
+        log.lock().expect("unpoisoned").push(format!("{:?} {} {}", line.seq, line.level.as_str(), line.text));
+    }));
+    open(&feed, 1);
+    write(&feed, "WARNING: a\n\r50%");
+    feed.close_run();
+    assert_eq!(
+        *heard.lock().expect("unpoisoned"),
+        ["Some(1) warning a", "None other 50%", "Some(2) other 50%"]
+    );
+}
+
+#[test]
+fn reading_goes_on_behind_the_last_frame() {
+    let feed = feed(Limits::default());
+    write(&feed, "before any run\n");
+    open(&feed, 1);
+    assert_eq!((feed.position().nth, feed.first_frame_ns()), (0, None));
+    let mut sink = FeedSink(Arc::clone(&feed));
+    for time in [10, 20, 20, 20] {
+        crate::runtime::FrameSink::frame(&mut sink, time, Stream::Stdout, b"x");
+    }
+    assert_eq!((feed.position().time_ns, feed.position().nth, feed.first_frame_ns()), (20, 3, Some(10)));
+    open(&feed, 1);
+    assert_eq!(feed.position().nth, 3, "opening the same run again changes nothing");
+    open(&feed, 2);
+    assert_eq!((feed.position().time_ns, feed.position().nth), (0, 0));
+    assert_eq!(drain(&feed, &mut at(1, 0)), ["1.1-1 xxxx", "run 2 after 1"]);
+}
+
+fn searchable() -> Arc<Feed> {
+    let feed = feed(Limits::default());
+    open(&feed, 1);
+    write(&feed, "INFO:api:Straße \"one\"\nERROR:Core:two\tthree\nWARNING:api:Two\nbare\n");
+    feed
+}
+
+#[test]
+fn lines_are_found_by_text_level_and_place() {
+    let feed = searchable();
+    let find = |selection: Selection| -> Vec<u64> {
+        let selected = feed.select(&Selection { limit: 10, ..selection });
+        let lines: Vec<Line> =
+            selected.json_lines.lines().map(|json| serde_json::from_str(json).expect("a line")).collect();
+        assert_eq!((selected.count, selected.last), (lines.len(), lines.last().map(|line| line.seq)));
+        lines.into_iter().map(|line| line.seq).collect()
+    };
+    let query = |text: &str| Selection { query: text.into(), ..Selection::default() };
+    assert_eq!(find(Selection::default()), [1, 2, 3, 4]);
+    assert_eq!(find(query("TWO")), [2, 3]);
+    assert_eq!(find(query("two\tTHREE")), [2]);
+    assert_eq!(find(query("\"ONE\"")), [1]);
+    assert_eq!(find(query("STRASSE")), [0; 0]);
+    assert_eq!(find(query("STRAßE")), [1]);
+    assert_eq!(find(query("core")), [2], "the source counts");
+    assert_eq!(find(query("t")), [1, 2, 3], "escapes do not");
+    assert_eq!(find(query("\\")), [0; 0]);
+    assert_eq!(find(Selection { levels: vec![Level::Error, Level::Other], ..Selection::default() }), [2, 4]);
+    assert_eq!(find(Selection { after: Some(1), before: Some(4), ..Selection::default() }), [2, 3]);
+    assert_eq!(find(Selection { run: Some(9), ..Selection::default() }), [0; 0]);
+}
+
+#[test]
+fn a_limit_takes_the_latest_lines_or_the_first_behind_a_place() {
+    let feed = searchable();
+    let latest = feed.select(&Selection { limit: 2, ..Selection::default() });
+    assert_eq!((latest.count, latest.last, latest.more), (2, Some(4), true));
+    let page = feed.select(&Selection { limit: 2, after: Some(0), ..Selection::default() });
+    assert_eq!((page.count, page.last, page.more), (2, Some(2), true));
+    let rest = feed.select(&Selection { limit: 2, after: page.last, ..Selection::default() });
+    assert_eq!((rest.count, rest.last, rest.more), (2, Some(4), false));
+}
+
+#[test]
+fn the_tail_and_the_plain_text_say_the_same() {
+    let feed = searchable();
+    let tail = feed.tail(2);
+    assert_eq!(
+        tail.iter().map(|line| (line.seq, line.text.as_str())).collect::<Vec<_>>(),
+        [(3, "Two"), (4, "bare")]
+    );
+    let text: String = feed.raw(Some(1)).collect();
+    let time = "1970-01-01T00:00:00.001Z";
+    assert_eq!(
+        text,
+        format!(
+            "{time} INFO (api) Straße \"one\"\n{time} ERROR (Core) two\tthree\n{time} WARNING (api) Two\n{time} bare\n"
+        )
+    );
+    assert_eq!(feed.raw(Some(9)).count(), 0);
+}
+
+#[test]
+fn evidence_is_what_went_wrong_not_where() {
+    let feed = searchable();
+    let stderr = "Triton is missing\n/a.py:1: UserWarning: leaked\nTraceback (most recent call last):\n  File \"a.py\", line 1, in f\n    f()\n    ^^^\n\
+        ValueError: too small\nLoading: 100% | 1/1 [00:00<00:00, 9.0it/s]\n\n";
+    feed.frame(1, Stream::Stderr, stderr.as_bytes());
+    assert_eq!(feed.evidence(5), ["two\tthree", "Triton is missing", "ValueError: too small"]);
+    assert_eq!(feed.evidence(1), ["ValueError: too small"]);
+    open(&feed, 2);
+    write(&feed, &format!("INFO:a:fine\n{}\n", "é".repeat(600)));
+    assert_eq!(
+        feed.evidence(2),
+        ["fine".to_owned(), "é".repeat(500)],
+        "where nothing is wrong, the last lines"
+    );
+}
+
+#[test]
+fn a_message_unwrapped_from_json_is_cleaned_again() {
+    let feed = feed(Limits::default());
+    open(&feed, 1);
+    write(&feed, "{\"level\":\"error\",\"message\":\"\\u001b[31mred\\u001b[0m\\nnext\\u202e\"}\n");
+    let line = feed.tail(1).remove(0);
+    assert_eq!((line.level, line.text.as_str()), (Level::Error, "red␊next‹U+202E›"));
+    assert_eq!(line.spans, [app::model::Span(0, 3, "red".into())]);
+}

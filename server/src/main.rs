@@ -1,0 +1,167 @@
+//! Arguments → settings → wiring → serve → shut down.
+
+use clap::Parser;
+use leptos::config::LeptosOptions;
+use server::settings::{Config, ConfigError, Flags, Sources};
+use server::store::Store;
+use server::supervisor::Fleet;
+use server::web::{Hosts, Site, router};
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// How long open connections may take to end.
+const DRAIN: Duration = Duration::from_secs(3);
+/// How long the first page waits for the states of all services.
+const SETTLE: Duration = Duration::from_secs(3);
+
+/// The page that manages the background services of this machine.
+#[derive(Debug, Parser)]
+#[command(name = "server", version)]
+struct Arguments {
+    #[command(flatten)]
+    flags: Flags,
+    /// Print every setting with its origin, or what is wrong, and exit
+    #[arg(long)]
+    check_config: bool,
+}
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().collect();
+    // These two are other programs in the same file: they must run before anything of the dashboard exists.
+    match words.get(1).map(String::as_str) {
+        Some("shim") => return server::runtime::process::shim_main(words[2..].to_vec()),
+        Some("vllm-sim") => return vllm_sim::run(words[2..].to_vec(), &["vllm-sim".to_owned()]),
+        _ => {}
+    }
+    let arguments = Arguments::parse();
+    let config = match Sources::from_process(arguments.flags).load() {
+        Ok(config) => config,
+        Err(ConfigError(wrong)) => {
+            for line in wrong {
+                eprintln!("{line}");
+            }
+            return ExitCode::from(2);
+        }
+    };
+    if arguments.check_config {
+        return print_config(&config);
+    }
+    // Two threads: one may be reading a flood of log lines while the other answers.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(8)
+        .enable_all()
+        .build();
+    let outcome = match runtime {
+        Ok(runtime) => runtime.block_on(serve(config)),
+        Err(error) => Err(format!("the runtime cannot be started: {error}")),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn print_config(config: &Config) -> ExitCode {
+    let mut out = String::new();
+    let mut table = |title: &str, rows: Vec<app::model::Setting>| {
+        out.push_str(title);
+        out.push('\n');
+        for row in rows {
+            let origin = match row.origin {
+                app::model::Origin::Flag => "flag",
+                app::model::Origin::Environment => "environment",
+                app::model::Origin::File => "services.toml",
+                app::model::Origin::Adopted => "adopted",
+                app::model::Origin::Default => "default",
+            };
+            let value = match (row.secret, row.set, row.value) {
+                (true, true, _) => "(set, not shown)".to_owned(),
+                (_, _, Some(value)) => value,
+                _ => "(not set)".to_owned(),
+            };
+            out.push_str(&format!("  {:<24} {:<44} {origin}\n", row.name, value));
+        }
+    };
+    table("dashboard", config.dashboard.report());
+    for service in &config.services {
+        table(&format!("service {}", service.name), service.report());
+    }
+    for warning in &config.warnings {
+        out.push_str(&format!("warning: {warning}\n"));
+    }
+    // A closed pipe is the reader's choice.
+    let _ = std::io::stdout().write_all(out.as_bytes());
+    ExitCode::SUCCESS
+}
+
+/// Where the page's files are: named, beside the binary, or where the build leaves them.
+fn assets() -> Result<PathBuf, String> {
+    let beside =
+        std::env::current_exe().ok().and_then(|exe| exe.parent().map(PathBuf::from)).unwrap_or_default();
+    let named = std::env::var_os("LEPTOS_SITE_ROOT").map(PathBuf::from);
+    let places: Vec<PathBuf> =
+        named.into_iter().chain([beside.join("site"), beside.join("../site")]).collect();
+    places.iter().find(|p| p.join("pkg/services.js").is_file()).cloned().ok_or_else(|| {
+        let looked: Vec<String> = places.iter().map(|p| p.display().to_string()).collect();
+        format!("the page's files are missing (looked in {}). Build them with `make run`, or name their folder with LEPTOS_SITE_ROOT", looked.join(", "))
+    })
+}
+
+async fn serve(config: Config) -> Result<(), String> {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("SERVICES_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let assets = assets()?;
+    let address = config.dashboard.addr.value;
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|e| format!("SERVICES_ADDR: cannot listen on {address}: {e}"))?;
+    let address = listener.local_addr().map_err(|e| e.to_string())?;
+    let store = Store::open(&config.dashboard.state_dir.value).map_err(|e| e.to_string())?;
+
+    let stop = CancellationToken::new();
+    let mut terminate = signal(SignalKind::terminate()).map_err(|e| e.to_string())?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| e.to_string())?;
+    let fleet_stop = CancellationToken::new();
+    let fleet = Fleet::start(&config, Arc::new(store), fleet_stop);
+    fleet.settle(SETTLE).await;
+
+    let leptos = LeptosOptions::builder()
+        .output_name("services")
+        .site_root(assets.display().to_string())
+        .site_pkg_dir("pkg")
+        .site_addr(address)
+        .build();
+    let site = Site::new(fleet.clone(), leptos, config.dashboard.links.clone(), stop.clone());
+    let app = router(site, Hosts::new(config.dashboard.hosts.value.clone()), assets);
+    println!("Services is at http://{address}");
+    let _ = std::io::stdout().flush();
+
+    let server = axum::serve(listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
+    let mut server = tokio::spawn(async move { server.await });
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        ended = &mut server => return ended.map_err(|e| e.to_string())?.map_err(|e| e.to_string()),
+    }
+    tracing::info!("stopping; services go on");
+    stop.cancel();
+    if tokio::time::timeout(DRAIN, &mut server).await.is_err() {
+        server.abort();
+    }
+    fleet.shut_down().await;
+    Ok(())
+}

@@ -1,0 +1,352 @@
+//! Reads what an inspection shows, and writes what a creation needs.
+
+use super::{Dialect, Engine};
+use crate::runtime::{Activity, Ended, Instance, InstanceId, Launch, RuntimeError};
+use app::model::{Candidate, ContainerFacts, Timestamp, UnreachableReason};
+use bollard::models::{
+    ContainerCreateBody, ContainerInspectResponse, ContainerSummary, ContainerSummaryStateEnum,
+    DeviceRequest, HostConfig, PortBinding, RestartPolicy, RestartPolicyNameEnum,
+};
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::Path;
+
+/// On containers that we created: for which service.
+const LABEL_SERVICE: &str = "io.services.service";
+/// On containers that we created: from which launch, as a hash.
+const LABEL_LAUNCH: &str = "io.services.launch";
+/// Shared memory for the engine's worker processes; an upper limit, not a reservation.
+const SHM_BYTES: i64 = 16 << 30;
+/// How long before its start a container's log may already have lines: the engine opens the log first.
+const LOG_LEAD_NS: i64 = 200_000_000;
+
+fn nanos(time: Option<&String>) -> Option<i64> {
+    // The engine writes year 1 for "never".
+    time.and_then(|t| Timestamp::parse_nanos(t)).filter(|ns| *ns > 0)
+}
+
+/// What an inspection shows.
+///
+/// # Errors
+/// [`RuntimeError::Away`] when the answer lacks what every engine sends.
+pub fn read(
+    found: &ContainerInspectResponse,
+    service: &str,
+    dialect: Dialect,
+    engine: &Engine,
+) -> Result<Instance, RuntimeError> {
+    let garbage = |what: &str| {
+        RuntimeError::Away(UnreachableReason::Garbage { detail: format!("an inspection without {what}") })
+    };
+    let id = found
+        .id
+        .clone()
+        .filter(|id| id.chars().all(|c| c.is_ascii_hexdigit()))
+        .ok_or_else(|| garbage("an id"))?;
+    let state = found.state.as_ref().ok_or_else(|| garbage("a state"))?;
+    let config = found.config.as_ref();
+    let host_config = found.host_config.as_ref();
+    let started_ns = nanos(state.started_at.as_ref());
+    let finished_ns = nanos(state.finished_at.as_ref());
+    let activity = match started_ns {
+        None => Activity::Created,
+        Some(_) if state.running == Some(true) || state.restarting == Some(true) => Activity::Running,
+        Some(started) => {
+            let told = engine.told(&id);
+            let stop_signal = config.and_then(|c| c.stop_signal.as_deref()).map_or(15, signal_number);
+            Activity::Ended(Ended {
+                code: state.exit_code.unwrap_or(-1),
+                oom: state.oom_killed == Some(true),
+                asked_outside: told.signals.iter().any(|s| *s == stop_signal || matches!(s, 2 | 15)),
+                at: Timestamp::from_nanos(finished_ns.unwrap_or(started)),
+            })
+        }
+    };
+    let labels = config.and_then(|c| c.labels.as_ref());
+    let name = found.name.as_deref().unwrap_or_default().trim_start_matches('/').to_owned();
+    let facts = ContainerFacts {
+        name,
+        id: id.chars().take(12).collect(),
+        adopted: labels.and_then(|l| l.get(LABEL_SERVICE)).is_none_or(|s| s != service),
+        auto_remove: host_config.and_then(|h| h.auto_remove) == Some(true),
+        restart_policy: host_config
+            .and_then(|h| h.restart_policy.as_ref())
+            .and_then(|p| p.name)
+            .map_or("no", policy_word)
+            .to_owned(),
+    };
+    let log_from_ns = match (started_ns, finished_ns) {
+        // It ran before: that run's last lines end where it finished, or just behind.
+        (Some(started), Some(finished)) if finished < started => {
+            (started - LOG_LEAD_NS).max(finished + (started - finished) / 2)
+        }
+        (Some(started), _) if found.restart_count.unwrap_or(0) > 0 => started - LOG_LEAD_NS,
+        (Some(started), Some(_)) => started - LOG_LEAD_NS,
+        _ => 0,
+    };
+    Ok(Instance {
+        id: InstanceId { id, started_ns: started_ns.unwrap_or(0) },
+        activity,
+        api_url: api_url(found, dialect, &engine.host()),
+        image: config.and_then(|c| c.image.clone()),
+        container: Some(facts),
+        log_from_ns,
+        pids: state.pid.and_then(|p| u32::try_from(p).ok()).filter(|p| *p > 0).into_iter().collect(),
+        remnants: Vec::new(),
+    })
+}
+
+/// Turns what was seen last of a container that is gone into its end.
+pub fn removed(last: &mut Instance, engine: &Engine) {
+    if last.activity != Activity::Running {
+        return;
+    }
+    let told = engine.told(&last.id.id);
+    let auto_remove = last.container.as_ref().is_some_and(|c| c.auto_remove);
+    let (code, at) = told.died.unwrap_or_else(|| (-1, Timestamp::now()));
+    // Only `docker rm -f` takes away a running container that has no --rm: somebody asked for it.
+    let asked_outside =
+        !auto_remove || told.died.is_none() || told.signals.iter().any(|s| matches!(s, 2 | 15));
+    last.activity = Activity::Ended(Ended { code, oom: false, asked_outside, at });
+}
+
+fn policy_word(policy: RestartPolicyNameEnum) -> &'static str {
+    match policy {
+        RestartPolicyNameEnum::ALWAYS => "always",
+        RestartPolicyNameEnum::UNLESS_STOPPED => "unless-stopped",
+        RestartPolicyNameEnum::ON_FAILURE => "on-failure",
+        RestartPolicyNameEnum::NO | RestartPolicyNameEnum::EMPTY => "no",
+    }
+}
+
+/// `SIGTERM`, `TERM` or `15`.
+fn signal_number(name: &str) -> i32 {
+    if let Ok(number) = name.parse() {
+        return number;
+    }
+    match name.trim_start_matches("SIG") {
+        "INT" => 2,
+        "QUIT" => 3,
+        "KILL" => 9,
+        "USR1" => 10,
+        "USR2" => 12,
+        _ => 15,
+    }
+}
+
+/// Where the API of a container is, by the port that it really publishes.
+fn api_url(found: &ContainerInspectResponse, dialect: Dialect, engine_host: &str) -> Option<String> {
+    let mut args = found.args.clone().unwrap_or_default();
+    args.extend(found.config.as_ref().and_then(|c| c.cmd.clone()).unwrap_or_default());
+    let inner = (dialect.port_of)(&args).unwrap_or(dialect.default_port);
+    let host_config = found.host_config.as_ref()?;
+    if host_config.network_mode.as_deref() == Some("host") {
+        return Some(format!("http://{engine_host}:{inner}"));
+    }
+    let network = found.network_settings.as_ref();
+    let live = network.and_then(|n| n.ports.as_ref());
+    let planned = host_config.port_bindings.as_ref();
+    let key = format!("{inner}/tcp");
+    let published = |ports: &HashMap<String, Option<Vec<PortBinding>>>| {
+        let bindings = ports.get(&key).cloned().flatten().or_else(|| {
+            // One published port and no word about which: it is that one.
+            let mut all = ports.values().flatten();
+            all.next().filter(|_| all.next().is_none()).cloned()
+        })?;
+        bindings.into_iter().find_map(|b| {
+            let port = b.host_port?.parse::<u16>().ok().filter(|p| *p > 0)?;
+            let host = b
+                .host_ip
+                .filter(|ip| !matches!(ip.as_str(), "" | "0.0.0.0" | "::"))
+                .unwrap_or_else(|| engine_host.to_owned());
+            Some(if host.contains(':') {
+                format!("http://[{host}]:{port}")
+            } else {
+                format!("http://{host}:{port}")
+            })
+        })
+    };
+    live.and_then(published).or_else(|| planned.and_then(published)).or_else(|| {
+        let networks = network?.networks.as_ref()?;
+        let ip = networks.values().filter_map(|n| n.ip_address.clone()).find(|ip| !ip.is_empty())?;
+        Some(format!("http://{ip}:{inner}"))
+    })
+}
+
+/// A container of this kind's image, for the list.
+pub fn candidate(summary: &ContainerSummary, dialect: Dialect) -> Option<Candidate> {
+    let image = summary.image.clone().filter(|i| (dialect.is_image)(i))?;
+    let container = summary.names.as_ref()?.first()?.trim_start_matches('/').to_owned();
+    let ports = summary.ports.as_deref().unwrap_or_default();
+    let port = ports
+        .iter()
+        .find(|p| p.private_port == dialect.default_port)
+        .or_else(|| ports.first())
+        .and_then(|p| p.public_port);
+    Some(Candidate {
+        container,
+        image,
+        running: summary.state == Some(ContainerSummaryStateEnum::RUNNING),
+        port,
+    })
+}
+
+fn hash(launch: &Launch) -> String {
+    // Not a secret's keeper: only whether two launches are the same.
+    let mut hasher = DefaultHasher::new();
+    (&launch.image, &launch.args, &launch.env, launch.inner_port, launch.host_port, &launch.gpus)
+        .hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
+}
+
+/// We created it, from other settings than these.
+pub fn is_outdated(found: &ContainerInspectResponse, service: &str, launch: &Launch) -> bool {
+    let labels = found.config.as_ref().and_then(|c| c.labels.as_ref());
+    launch.missing.is_none()
+        && labels.is_some_and(|l| {
+            l.get(LABEL_SERVICE).is_some_and(|s| s == service)
+                && l.get(LABEL_LAUNCH).is_some_and(|h| *h != hash(launch))
+        })
+}
+
+/// What to create for a launch.
+pub fn body(launch: &Launch, service: &str, nvidia: bool, cache_dir: Option<&Path>) -> ContainerCreateBody {
+    let port = format!("{}/tcp", launch.inner_port);
+    let binding =
+        PortBinding { host_ip: Some("127.0.0.1".to_owned()), host_port: Some(launch.host_port.to_string()) };
+    let mut binds: Vec<String> = Vec::new();
+    if let Some(cache) = cache_dir {
+        for folder in ["huggingface", "vllm"] {
+            binds.push(format!("{}:/root/.cache/{folder}", cache.join(folder).display()));
+        }
+    }
+    // A folder with weights is seen inside under the same path.
+    let folder = launch
+        .args
+        .windows(2)
+        .find(|w| w[0] == "--model")
+        .map(|w| w[1].clone())
+        .filter(|m| m.starts_with('/') && !m.contains(':'));
+    if let Some(folder) = folder.filter(|f| Path::new(f).is_dir()) {
+        binds.push(format!("{folder}:{folder}:ro"));
+    }
+    let devices = (nvidia && !launch.gpus.is_empty()).then(|| {
+        let all = launch.gpus == ["all"];
+        vec![DeviceRequest {
+            driver: Some("nvidia".to_owned()),
+            count: all.then_some(-1),
+            device_ids: (!all).then(|| launch.gpus.clone()),
+            capabilities: Some(vec![vec!["gpu".to_owned()]]),
+            options: None,
+        }]
+    });
+    ContainerCreateBody {
+        image: launch.image.clone(),
+        cmd: Some(launch.args.clone()),
+        env: Some(launch.env.iter().map(|(k, v)| format!("{k}={v}")).collect()),
+        exposed_ports: Some(vec![port.clone()]),
+        labels: Some(HashMap::from([
+            (LABEL_SERVICE.to_owned(), service.to_owned()),
+            (LABEL_LAUNCH.to_owned(), hash(launch)),
+        ])),
+        host_config: Some(HostConfig {
+            port_bindings: Some(HashMap::from([(port, Some(vec![binding]))])),
+            binds: Some(binds),
+            shm_size: Some(SHM_BYTES),
+            device_requests: devices,
+            // The dashboard is the only restarter: an engine's policy loops for ever on a broken configuration.
+            restart_policy: Some(RestartPolicy {
+                name: Some(RestartPolicyNameEnum::NO),
+                maximum_retry_count: None,
+            }),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}
+
+/// What is needed to create this container again, as JSON.
+pub fn recipe(found: &ContainerInspectResponse) -> Option<String> {
+    let mut body = serde_json::to_value(found.config.as_ref()?).ok()?;
+    let object = body.as_object_mut()?;
+    // The engine chose these; a new container gets its own.
+    object.remove("Hostname");
+    object.insert("HostConfig".to_owned(), serde_json::to_value(found.host_config.as_ref()?).ok()?);
+    serde_json::to_string(&body).ok()
+}
+
+/// Reads a recipe.
+pub fn from_recipe(recipe: &str) -> Option<ContainerCreateBody> {
+    serde_json::from_str(recipe)
+        .inspect_err(|error| tracing::error!(%error, "the kept recipe of a removed container cannot be read"))
+        .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn launch() -> Launch {
+        Launch {
+            image: Some("vllm/vllm-openai:latest".into()),
+            args: ["--model", "m", "--port", "8000"].map(str::to_owned).to_vec(),
+            inner_port: 8000,
+            host_port: 11434,
+            gpus: vec!["0".into()],
+            ..Launch::default()
+        }
+    }
+
+    #[test]
+    fn a_new_container_is_published_on_loopback_and_never_restarted_by_the_engine() {
+        let body = body(&launch(), "vllm", true, None);
+        let host = body.host_config.expect("set");
+        let binding = host.port_bindings.expect("set")["8000/tcp"].clone().expect("set").remove(0);
+        assert_eq!(
+            (binding.host_ip.as_deref(), binding.host_port.as_deref()),
+            (Some("127.0.0.1"), Some("11434"))
+        );
+        assert_eq!(host.restart_policy.and_then(|p| p.name), Some(RestartPolicyNameEnum::NO));
+        assert_eq!(host.device_requests.expect("set")[0].device_ids, Some(vec!["0".to_owned()]));
+    }
+
+    #[test]
+    fn gpus_are_requested_only_where_the_engine_offers_them() {
+        assert_eq!(body(&launch(), "vllm", false, None).host_config.expect("set").device_requests, None);
+        let none = Launch { gpus: Vec::new(), ..launch() };
+        assert_eq!(body(&none, "vllm", true, None).host_config.expect("set").device_requests, None);
+    }
+
+    #[test]
+    fn the_published_port_is_read_from_the_container() {
+        let dialect = Dialect { default_port: 8000, port_of: |_| None, is_image: |_| true };
+        let found = |ports: &str| -> ContainerInspectResponse {
+            serde_json::from_str(&format!(r#"{{"Id":"ab","Name":"/v","State":{{"Running":true,"StartedAt":"2026-11-22T12:00:00Z"}},"HostConfig":{{"NetworkMode":"bridge"}},"NetworkSettings":{{"Ports":{ports},"Networks":{{"bridge":{{"IPAddress":"172.17.0.2"}}}}}}}}"#)).expect("reads")
+        };
+        let url = |ports: &str| api_url(&found(ports), dialect, "127.0.0.1");
+        assert_eq!(
+            url(r#"{"8000/tcp":[{"HostIp":"0.0.0.0","HostPort":"9100"}]}"#).as_deref(),
+            Some("http://127.0.0.1:9100")
+        );
+        assert_eq!(
+            url(r#"{"9999/tcp":[{"HostIp":"127.0.0.1","HostPort":"9200"}]}"#).as_deref(),
+            Some("http://127.0.0.1:9200")
+        );
+        assert_eq!(url(r#"{"8000/tcp":null}"#).as_deref(), Some("http://172.17.0.2:8000"));
+    }
+
+    #[test]
+    fn changed_settings_make_our_own_container_outdated_and_leave_others_alone() {
+        let ours = |launch: &Launch| ContainerInspectResponse {
+            config: Some(bollard::models::ContainerConfig {
+                labels: body(launch, "vllm", false, None).labels,
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let other = Launch { host_port: 1, ..launch() };
+        assert!(!is_outdated(&ours(&launch()), "vllm", &launch()));
+        assert!(is_outdated(&ours(&launch()), "vllm", &other));
+        assert!(!is_outdated(&ContainerInspectResponse::default(), "vllm", &other));
+    }
+}

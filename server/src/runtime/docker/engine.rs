@@ -1,0 +1,357 @@
+//! The connection to one engine: questions with time limits, one event stream for all, and whether it is there at all.
+
+use crate::runtime::RuntimeError;
+use app::model::{FailureKind, Timestamp, UnreachableReason};
+use bollard::models::{EventMessage, EventMessageTypeEnum};
+use bollard::query_parameters::EventsOptions;
+use bollard::{API_DEFAULT_VERSION, Docker, errors::Error};
+use futures::StreamExt;
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
+
+/// For questions that an engine answers at once.
+const QUICK: Duration = Duration::from_secs(10);
+/// For creating, starting and removing.
+const SLOW: Duration = Duration::from_secs(60);
+/// How often a silent engine is asked whether it lives: a hung one sends no event.
+const PING: Duration = Duration::from_secs(10);
+/// How long it may take to answer that.
+const PING_LIMIT: Duration = Duration::from_secs(5);
+/// How many containers' last signals are remembered.
+const REMEMBERED: usize = 256;
+
+/// What the engine tells everybody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EngineEvent {
+    /// Something happened to a container.
+    Container {
+        /// Its id.
+        id: String,
+        /// Its name.
+        name: String,
+    },
+    /// The engine answers (again).
+    Up,
+    /// The engine does not answer.
+    Away(UnreachableReason),
+}
+
+/// What events said of a container, for what an inspection does not show.
+#[derive(Clone, Debug, Default)]
+pub struct Told {
+    /// Signals that were sent to it since it was started.
+    pub signals: Vec<i32>,
+    /// How it ended: exit code and moment.
+    pub died: Option<(i64, Timestamp)>,
+}
+
+/// Why a question was not answered as hoped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failed {
+    /// The engine answered with an error.
+    Server {
+        /// The HTTP status.
+        status: u16,
+        /// The engine's words.
+        message: String,
+    },
+    /// The engine cannot be asked.
+    Away(UnreachableReason),
+}
+
+impl Failed {
+    /// As the error of an action.
+    pub fn into_error(self, action: &str) -> RuntimeError {
+        match self {
+            Self::Away(reason) => RuntimeError::Away(reason),
+            Self::Server { message, .. } => RuntimeError::Refused(FailureKind::Refused {
+                action: action.to_owned(),
+                detail: message.chars().take(1000).collect(),
+            }),
+        }
+    }
+}
+
+/// One engine.
+pub struct Engine {
+    address: String,
+    client: Mutex<Option<Docker>>,
+    events: broadcast::Sender<EngineEvent>,
+    away: Mutex<Option<UnreachableReason>>,
+    told: Mutex<(HashMap<String, Told>, VecDeque<String>)>,
+    /// The time of the last event, in nanoseconds: a new stream begins there, so that nothing falls between two streams.
+    last_event_ns: AtomicI64,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Engine {
+    /// The engine at this address (`unix://…`, `tcp://…`, `http://…`), which need not be there.
+    pub fn new(address: String) -> Arc<Self> {
+        Arc::new(Self {
+            address,
+            client: Mutex::new(None),
+            events: broadcast::channel(256).0,
+            away: Mutex::new(Some(UnreachableReason::NotAskedYet)),
+            told: Mutex::default(),
+            last_event_ns: AtomicI64::new(0),
+        })
+    }
+
+    /// Its address.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The host that its published ports are on.
+    pub fn host(&self) -> String {
+        let authority = self.address.strip_prefix("tcp://").or_else(|| self.address.strip_prefix("http://"));
+        authority
+            .and_then(|a| a.split('/').next())
+            .and_then(|a| a.rsplit_once(':').map_or(Some(a), |(host, _)| Some(host)))
+            .filter(|h| !h.is_empty() && *h != "0.0.0.0")
+            .unwrap_or("127.0.0.1")
+            .to_owned()
+    }
+
+    /// Why it cannot be asked, if so.
+    pub fn away(&self) -> Option<UnreachableReason> {
+        lock(&self.away).clone()
+    }
+
+    /// What happens from now on.
+    pub fn subscribe(&self) -> broadcast::Receiver<EngineEvent> {
+        self.events.subscribe()
+    }
+
+    /// What events said of a container.
+    pub fn told(&self, id: &str) -> Told {
+        lock(&self.told).0.get(id).cloned().unwrap_or_default()
+    }
+
+    /// Asks a quick question.
+    pub async fn ask<T, F>(&self, question: impl FnOnce(Docker) -> F) -> Result<T, Failed>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        self.ask_within(QUICK, question).await
+    }
+
+    /// Asks for something that takes its time.
+    pub async fn ask_slowly<T, F>(&self, question: impl FnOnce(Docker) -> F) -> Result<T, Failed>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        self.ask_within(SLOW, question).await
+    }
+
+    async fn ask_within<T, F>(&self, limit: Duration, question: impl FnOnce(Docker) -> F) -> Result<T, Failed>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let docker = self.client().await?;
+        match tokio::time::timeout(limit, question(docker)).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(self.failed(error)),
+            Err(_) => Err(Failed::Away(UnreachableReason::Timeout {
+                address: self.address.clone(),
+                seconds: limit.as_secs(),
+            })),
+        }
+    }
+
+    /// The client, with the API version that this engine speaks.
+    async fn client(&self) -> Result<Docker, Failed> {
+        if let Some(docker) = lock(&self.client).clone() {
+            return Ok(docker);
+        }
+        let docker = if self.address.starts_with("unix://") {
+            Docker::connect_with_unix(&self.address, SLOW.as_secs() * 2, API_DEFAULT_VERSION)
+        } else {
+            Docker::connect_with_http(&self.address, SLOW.as_secs() * 2, API_DEFAULT_VERSION)
+        }
+        .map_err(|e| self.failed(e))?;
+        let docker = match tokio::time::timeout(PING_LIMIT, docker.negotiate_version()).await {
+            Ok(Ok(docker)) => docker,
+            Ok(Err(error)) => return Err(self.failed(error)),
+            Err(_) => {
+                return Err(Failed::Away(UnreachableReason::Timeout {
+                    address: self.address.clone(),
+                    seconds: PING_LIMIT.as_secs(),
+                }));
+            }
+        };
+        *lock(&self.client) = Some(docker.clone());
+        Ok(docker)
+    }
+
+    fn failed(&self, error: Error) -> Failed {
+        let address = self.address.clone();
+        let reason = match error {
+            Error::DockerResponseServerError { status_code, message } => {
+                return Failed::Server { status: status_code, message };
+            }
+            Error::SocketNotFoundError(_) => UnreachableReason::NoSocket { address },
+            Error::RequestTimeoutError => UnreachableReason::Timeout { address, seconds: SLOW.as_secs() * 2 },
+            other => io_reason(&other, &address).unwrap_or_else(|| UnreachableReason::Garbage {
+                detail: other.to_string().chars().take(300).collect(),
+            }),
+        };
+        Failed::Away(reason)
+    }
+
+    /// Keeps the event stream until `stop` is cancelled: the one owner of whether the engine is there.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let mut wait = Duration::from_millis(250);
+        while !stop.is_cancelled() {
+            let reason = tokio::select! {
+                reason = self.listen(&mut wait) => reason,
+                () = stop.cancelled() => return,
+            };
+            *lock(&self.client) = None;
+            let news = lock(&self.away).replace(reason.clone()).as_ref() != Some(&reason);
+            if news {
+                tracing::warn!(?reason, "the engine cannot be asked");
+                // Nobody listening is no loss: who comes later asks `away`.
+                let _ = self.events.send(EngineEvent::Away(reason));
+            }
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = stop.cancelled() => return,
+            }
+            wait = (wait * 2).min(Duration::from_secs(2));
+        }
+    }
+
+    /// Listens until the engine is away; says why.
+    async fn listen(&self, wait: &mut Duration) -> UnreachableReason {
+        let docker = match self.client().await {
+            Ok(docker) => docker,
+            Err(failed) => return away_reason(failed),
+        };
+        let filters = HashMap::from([("type".to_owned(), vec!["container".to_owned()])]);
+        let last = self.last_event_ns.load(Ordering::Relaxed);
+        let since = if last == 0 { Timestamp::now().millis() / 1000 - 1 } else { last / 1_000_000_000 };
+        let options =
+            EventsOptions { since: Some(since.to_string()), filters: Some(filters), ..Default::default() };
+        let mut events = Box::pin(docker.events(Some(options)));
+        // The stream is asked for at its first poll; the ping says that the engine lives before anything has happened.
+        let mut ping = tokio::time::interval(PING);
+        loop {
+            tokio::select! {
+                event = events.next() => match event {
+                    Some(Ok(event)) => self.take(event),
+                    Some(Err(error)) => match self.failed(error) {
+                        Failed::Away(reason) => return reason,
+                        Failed::Server { message, .. } => return UnreachableReason::Garbage { detail: message },
+                    },
+                    None => return UnreachableReason::Refused { address: self.address.clone() },
+                },
+                _ = ping.tick() => {
+                    match tokio::time::timeout(PING_LIMIT, docker.ping()).await {
+                        Ok(Ok(_)) => {}
+                        Ok(Err(error)) => return away_reason(self.failed(error)),
+                        Err(_) => return UnreachableReason::Timeout { address: self.address.clone(), seconds: PING_LIMIT.as_secs() },
+                    }
+                    *wait = Duration::from_millis(250);
+                    if lock(&self.away).take().is_some() {
+                        tracing::info!(address = %self.address, "the engine answers");
+                        let _ = self.events.send(EngineEvent::Up);
+                    }
+                }
+            }
+        }
+    }
+
+    fn take(&self, event: EventMessage) {
+        if event.typ != Some(EventMessageTypeEnum::CONTAINER) {
+            return;
+        }
+        let (Some(actor), Some(action)) = (event.actor, event.action) else { return };
+        let Some(id) = actor.id else { return };
+        let attributes = actor.attributes.unwrap_or_default();
+        if let Some(ns) = event.time_nano {
+            self.last_event_ns.fetch_max(ns, Ordering::Relaxed);
+        }
+        let at = event.time_nano.map_or_else(Timestamp::now, Timestamp::from_nanos);
+        {
+            let mut told = lock(&self.told);
+            let (known, order) = &mut *told;
+            if !known.contains_key(&id) {
+                order.push_back(id.clone());
+                if order.len() > REMEMBERED {
+                    if let Some(oldest) = order.pop_front() {
+                        known.remove(&oldest);
+                    }
+                }
+            }
+            let entry = known.entry(id.clone()).or_default();
+            match action.as_str() {
+                "start" => *entry = Told::default(),
+                "kill" => {
+                    if let Some(signal) = attributes
+                        .get("signal")
+                        .and_then(|s| s.parse().ok())
+                        .filter(|_| entry.signals.len() < 32)
+                    {
+                        entry.signals.push(signal);
+                    }
+                }
+                "die" => {
+                    let code = attributes.get("exitCode").and_then(|c| c.parse().ok()).unwrap_or(-1);
+                    entry.died = Some((code, at));
+                }
+                // `exec_*`, `attach`, `top` and the like change nothing that is shown.
+                "create" | "destroy" | "oom" | "pause" | "unpause" | "rename" | "update" | "restart"
+                | "stop" | "health_status" => {}
+                _ => return,
+            }
+        }
+        let name = attributes.get("name").cloned().unwrap_or_default();
+        let _ = self.events.send(EngineEvent::Container { id, name });
+    }
+}
+
+fn away_reason(failed: Failed) -> UnreachableReason {
+    match failed {
+        Failed::Away(reason) => reason,
+        Failed::Server { message, status } => {
+            UnreachableReason::Garbage { detail: format!("{status}: {message}") }
+        }
+    }
+}
+
+/// Finds the system's own error below what the client wraps around it.
+fn io_reason(error: &(dyn std::error::Error + 'static), address: &str) -> Option<UnreachableReason> {
+    let mut source = Some(error);
+    while let Some(inner) = source {
+        if let Some(io) = inner.downcast_ref::<std::io::Error>() {
+            let address = address.to_owned();
+            return Some(match io.kind() {
+                std::io::ErrorKind::NotFound => UnreachableReason::NoSocket { address },
+                std::io::ErrorKind::PermissionDenied => UnreachableReason::Denied { address },
+                std::io::ErrorKind::TimedOut => {
+                    UnreachableReason::Timeout { address, seconds: QUICK.as_secs() }
+                }
+                std::io::ErrorKind::InvalidData => {
+                    UnreachableReason::Garbage { detail: io.to_string().chars().take(300).collect() }
+                }
+                _ => UnreachableReason::Refused { address },
+            });
+        }
+        if inner
+            .downcast_ref::<hyper::Error>()
+            .is_some_and(|h| h.is_incomplete_message() || h.is_closed() || h.is_canceled())
+        {
+            return Some(UnreachableReason::Refused { address: address.to_owned() });
+        }
+        source = inner.source();
+    }
+    None
+}

@@ -1,0 +1,325 @@
+//! Services that run as containers of a Docker engine. Only this room knows bollard.
+//!
+//! In: launches, signals, where to follow from. Out: looks, log frames, hints. `engine` is the one connection and the one
+//! event stream of an address, shared by all services; `container` reads and makes containers; `logs` reads log streams.
+
+mod container;
+mod engine;
+mod logs;
+
+pub use engine::{Engine, EngineEvent};
+
+use super::{
+    FollowEnd, FramePosition, FrameSink, Hint, InstanceId, Launch, Look, Runtime, RuntimeError, StopSignal,
+};
+use crate::runtime::Instance;
+use app::model::{Candidate, FailureKind};
+use bollard::query_parameters::{KillContainerOptions, ListContainersOptions};
+use futures::future::BoxFuture;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::{broadcast::error::RecvError, mpsc};
+use tokio_util::sync::CancellationToken;
+
+/// What the words of a kind of service mean, told by the room that knows them.
+#[derive(Clone, Copy)]
+pub struct Dialect {
+    /// The port it listens on inside when nothing else is said.
+    pub default_port: u16,
+    /// The port that its arguments name.
+    pub port_of: fn(&[String]) -> Option<u16>,
+    /// Whether an image is of this kind.
+    pub is_image: fn(&str) -> bool,
+}
+
+/// Keeps what is needed to create a container again that its own `--rm` removes.
+pub trait Recipes: Send + Sync + 'static {
+    /// The recipe, as it was kept.
+    fn get(&self) -> Option<String>;
+    /// Keeps a recipe.
+    fn put(&self, recipe: &str);
+}
+
+/// One service's container.
+pub struct DockerRuntime {
+    engine: Arc<Engine>,
+    service: String,
+    container: String,
+    dialect: Dialect,
+    recipes: Box<dyn Recipes>,
+    cache_dir: Option<std::path::PathBuf>,
+    /// What was seen last: what a removed container was is known from here alone.
+    last: Mutex<Option<Instance>>,
+    /// One start at a time.
+    starting: tokio::sync::Mutex<()>,
+}
+
+impl DockerRuntime {
+    /// A runtime for the container of this name, which need not exist.
+    pub fn new(
+        engine: Arc<Engine>,
+        service: String,
+        container: String,
+        dialect: Dialect,
+        recipes: Box<dyn Recipes>,
+        cache_dir: Option<std::path::PathBuf>,
+    ) -> Self {
+        let starting = tokio::sync::Mutex::new(());
+        Self { engine, service, container, dialect, recipes, cache_dir, last: Mutex::new(None), starting }
+    }
+
+    fn remember(&self, instance: Option<Instance>) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = instance;
+    }
+
+    async fn look_now(&self) -> Result<Look, RuntimeError> {
+        let found = self
+            .engine
+            .ask(|docker| async move { docker.inspect_container(&self.container, None).await })
+            .await;
+        match found {
+            Ok(found) => {
+                let seen = container::read(&found, &self.service, self.dialect, &self.engine)?;
+                if seen.container.as_ref().is_some_and(|c| c.auto_remove) && self.recipes.get().is_none() {
+                    if let Some(recipe) = container::recipe(&found) {
+                        self.recipes.put(&recipe);
+                    }
+                }
+                self.remember(Some(seen.clone()));
+                Ok(Look::Present(Box::new(seen)))
+            }
+            Err(engine::Failed::Server { status: 404, .. }) => {
+                let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).take();
+                Ok(last.map_or(Look::Absent, |mut last| {
+                    container::removed(&mut last, &self.engine);
+                    Look::Removed(Box::new(last))
+                }))
+            }
+            Err(failed) => Err(failed.into_error("look")),
+        }
+    }
+
+    async fn start_now(&self, launch: &Launch) -> Result<(), RuntimeError> {
+        let _one_at_a_time = self.starting.lock().await;
+        let found = self
+            .engine
+            .ask(|docker| async move { docker.inspect_container(&self.container, None).await })
+            .await;
+        match found {
+            Ok(found) if found.state.as_ref().and_then(|s| s.running) == Some(true) => return Ok(()),
+            Ok(found) => {
+                if container::is_outdated(&found, &self.service, launch) {
+                    self.replace(launch).await?;
+                }
+            }
+            Err(engine::Failed::Server { status: 404, .. }) => {
+                let body = match self.recipes.get().and_then(|r| container::from_recipe(&r)) {
+                    Some(body) => body,
+                    None => self.body(launch).await?,
+                };
+                self.create(body, launch).await?;
+            }
+            Err(failed) => return Err(failed.into_error("look")),
+        }
+        let started = self
+            .engine
+            .ask_slowly(|docker| async move { docker.start_container(&self.container, None).await })
+            .await;
+        match started {
+            Ok(()) | Err(engine::Failed::Server { status: 304, .. }) => Ok(()),
+            Err(engine::Failed::Server { message, .. }) if is_port_taken(&message) => {
+                Err(RuntimeError::Refused(FailureKind::PortInUse {
+                    port: launch.host_port,
+                    by: app::model::PortHolder::Unknown,
+                }))
+            }
+            Err(failed) => Err(failed.into_error("start")),
+        }
+    }
+
+    async fn body(&self, launch: &Launch) -> Result<bollard::models::ContainerCreateBody, RuntimeError> {
+        if let Some(missing) = &launch.missing {
+            return Err(RuntimeError::Refused(missing.clone()));
+        }
+        let info = self
+            .engine
+            .ask(|docker| async move { docker.info().await })
+            .await
+            .map_err(|f| f.into_error("create"))?;
+        let nvidia = info.runtimes.is_some_and(|r| r.contains_key("nvidia"));
+        Ok(container::body(launch, &self.service, nvidia, self.cache_dir.as_deref()))
+    }
+
+    async fn create(
+        &self,
+        body: bollard::models::ContainerCreateBody,
+        launch: &Launch,
+    ) -> Result<(), RuntimeError> {
+        let image = body.image.clone().or_else(|| launch.image.clone()).unwrap_or_default();
+        let options = bollard::query_parameters::CreateContainerOptions {
+            name: Some(self.container.clone()),
+            ..Default::default()
+        };
+        let created = self
+            .engine
+            .ask_slowly(|docker| async move { docker.create_container(Some(options), body).await })
+            .await;
+        match created {
+            Ok(_) => Ok(()),
+            Err(engine::Failed::Server { status: 404, .. }) => {
+                Err(RuntimeError::Refused(FailureKind::ImageMissing { image }))
+            }
+            Err(failed) => Err(failed.into_error("create")),
+        }
+    }
+
+    /// Creates our own stopped container anew because its settings changed. If that fails, the old one is back as it was.
+    async fn replace(&self, launch: &Launch) -> Result<(), RuntimeError> {
+        let body = self.body(launch).await?;
+        let aside = format!("{}-before", self.container);
+        let rename = |from: String, to: String| async move {
+            let options = bollard::query_parameters::RenameContainerOptions { name: to };
+            self.engine.ask(|docker| async move { docker.rename_container(&from, options).await }).await
+        };
+        rename(self.container.clone(), aside.clone()).await.map_err(|f| f.into_error("create"))?;
+        if let Err(error) = self.create(body, launch).await {
+            rename(aside, self.container.clone()).await.map_err(|f| f.into_error("create"))?;
+            return Err(error);
+        }
+        self.engine
+            .ask_slowly(|docker| async move { docker.remove_container(&aside, None).await })
+            .await
+            .map_err(|f| f.into_error("remove"))
+    }
+
+    async fn signal_now(&self, instance: &InstanceId, signal: StopSignal) -> Result<(), RuntimeError> {
+        let name = match signal {
+            StopSignal::Terminate => "SIGTERM",
+            StopSignal::Kill => "SIGKILL",
+        };
+        let options = KillContainerOptions { signal: name.to_owned() };
+        let sent = self
+            .engine
+            .ask(|docker| async move { docker.kill_container(&instance.id, Some(options)).await })
+            .await;
+        match sent {
+            // Gone, or not running: what was wanted.
+            Ok(()) | Err(engine::Failed::Server { status: 404 | 409, .. }) => Ok(()),
+            Err(failed) => Err(failed.into_error("stop")),
+        }
+    }
+
+    async fn send_hints(&self, hints: mpsc::Sender<Hint>) {
+        let mut events = self.engine.subscribe();
+        // A hint that finds the channel full is dropped: a `LookAgain` that waits there says as much.
+        if let Some(reason) = self.engine.away() {
+            let _ = hints.send(Hint::Away(reason)).await;
+        } else {
+            let _ = hints.send(Hint::LookAgain).await;
+        }
+        loop {
+            let hint = match events.recv().await {
+                Ok(EngineEvent::Container { id, name }) => {
+                    let ours = name == self.container
+                        || self
+                            .last
+                            .lock()
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .as_ref()
+                            .is_some_and(|l| l.id.id == id);
+                    if !ours {
+                        continue;
+                    }
+                    Hint::LookAgain
+                }
+                Ok(EngineEvent::Up) | Err(RecvError::Lagged(_)) => Hint::LookAgain,
+                Ok(EngineEvent::Away(reason)) => Hint::Away(reason),
+                Err(RecvError::Closed) => return,
+            };
+            // Away must not be lost, and the service's task always reads: wait for room.
+            if hints.send(hint).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+fn is_port_taken(message: &str) -> bool {
+    message.contains("port is already allocated") || message.contains("address already in use")
+}
+
+impl Runtime for DockerRuntime {
+    fn look(&self) -> BoxFuture<'_, Result<Look, RuntimeError>> {
+        Box::pin(self.look_now())
+    }
+
+    fn start<'a>(&'a self, launch: &'a Launch) -> BoxFuture<'a, Result<(), RuntimeError>> {
+        Box::pin(self.start_now(launch))
+    }
+
+    fn signal<'a>(
+        &'a self,
+        instance: &'a InstanceId,
+        signal: StopSignal,
+    ) -> BoxFuture<'a, Result<(), RuntimeError>> {
+        Box::pin(self.signal_now(instance, signal))
+    }
+
+    fn end_remnants<'a>(&'a self, instance: &'a InstanceId) -> BoxFuture<'a, Result<(), RuntimeError>> {
+        // A container takes all its processes with it.
+        Box::pin(self.signal_now(instance, StopSignal::Kill))
+    }
+
+    fn follow<'a>(
+        &'a self,
+        instance: &'a InstanceId,
+        from: FramePosition,
+        sink: &'a mut dyn FrameSink,
+        stop: CancellationToken,
+    ) -> BoxFuture<'a, Result<FollowEnd, RuntimeError>> {
+        Box::pin(async move {
+            let tty = self
+                .engine
+                .ask(|docker| async move { docker.inspect_container(&instance.id, None).await })
+                .await
+                .map(|found| found.config.and_then(|c| c.tty).unwrap_or(false));
+            match tty {
+                Ok(tty) => logs::follow(self.engine.address(), &instance.id, tty, from, sink, stop).await,
+                Err(engine::Failed::Server { status: 404, .. }) => Ok(FollowEnd::Complete),
+                Err(failed) => Err(failed.into_error("logs")),
+            }
+        })
+    }
+
+    fn watch<'a>(&'a self, hints: mpsc::Sender<Hint>, stop: CancellationToken) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            tokio::select! {
+                () = self.send_hints(hints) => {}
+                () = stop.cancelled() => {}
+            }
+        })
+    }
+}
+
+/// Containers of this kind's image that none of `owned` names, sorted by name.
+///
+/// # Errors
+/// [`RuntimeError`].
+pub async fn candidates(
+    engine: &Engine,
+    dialect: Dialect,
+    owned: &[String],
+) -> Result<Vec<Candidate>, RuntimeError> {
+    let options = ListContainersOptions { all: true, ..Default::default() };
+    let list = engine
+        .ask(|docker| async move { docker.list_containers(Some(options)).await })
+        .await
+        .map_err(|f| f.into_error("look"))?;
+    let mut candidates: Vec<Candidate> = list
+        .iter()
+        .filter_map(|c| container::candidate(c, dialect))
+        .filter(|c| !owned.contains(&c.container))
+        .take(100)
+        .collect();
+    candidates.sort_by(|a, b| a.container.cmp(&b.container));
+    Ok(candidates)
+}

@@ -1,0 +1,164 @@
+//! Layered configuration: flag, then environment, then `services.toml`, then default. Each value knows its origin.
+//!
+//! In: arguments, the environment, one file. Out: a [`Config`] whose values are types already, or the list of everything
+//! that is wrong with it. No other room reads the environment.
+
+mod file;
+mod sources;
+mod value;
+
+pub use sources::{Flags, Sources};
+pub use value::{ApiUrl, ContainerName, Fraction, Gpus, ImageRef, Secret, Sourced};
+
+use app::model::{Origin, ServiceName, Setting};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Everything that was configured.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The dashboard itself.
+    pub dashboard: Dashboard,
+    /// The services, in the order of the page.
+    pub services: Vec<ServiceConfig>,
+    /// What is not wrong but should be said.
+    pub warnings: Vec<String>,
+}
+
+/// The dashboard's own settings.
+#[derive(Clone, Debug)]
+pub struct Dashboard {
+    /// Where it listens. Loopback only.
+    pub addr: Sourced<SocketAddr>,
+    /// Host names it answers to besides loopback's.
+    pub hosts: Sourced<Vec<String>>,
+    /// What it must remember.
+    pub state_dir: Sourced<PathBuf>,
+    /// The file with settings.
+    pub config: Sourced<PathBuf>,
+    /// The engine's address, where one was given.
+    pub docker_host: Sourced<Option<String>>,
+    /// Neighbouring pages: name and address.
+    pub links: Vec<(String, String)>,
+}
+
+/// Where a service should run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RuntimeChoice {
+    /// Docker where there is one, else a process, else the demo.
+    Auto,
+    /// A container.
+    Docker,
+    /// A command under the shim.
+    Process,
+    /// The simulation.
+    Demo,
+}
+
+/// One service's settings.
+#[derive(Clone, Debug)]
+pub struct ServiceConfig {
+    /// Its name in addresses.
+    pub name: ServiceName,
+    /// Its name for people.
+    pub title: String,
+    /// Where it runs.
+    pub runtime: Sourced<RuntimeChoice>,
+    /// The container's name.
+    pub container: Sourced<ContainerName>,
+    /// The image.
+    pub image: Sourced<ImageRef>,
+    /// Where its API is.
+    pub api_url: Sourced<ApiUrl>,
+    /// The name it is served under, or the LoRA adapter's.
+    pub model_name: Sourced<String>,
+    /// The weights: a Hugging Face id or a folder.
+    pub model: Sourced<Option<String>>,
+    /// Which GPUs.
+    pub gpus: Sourced<Gpus>,
+    /// The share of GPU memory.
+    pub gpu_memory_utilization: Sourced<Fraction>,
+    /// Further arguments of `vllm serve`.
+    pub args: Sourced<Vec<String>>,
+    /// The key of its API.
+    pub api_key: Sourced<Option<Secret>>,
+    /// The token for Hugging Face.
+    pub hf_token: Sourced<Option<Secret>>,
+}
+
+impl ServiceConfig {
+    /// The settings as the page and `--check-config` show them; secrets only say that they are set.
+    pub fn report(&self) -> Vec<Setting> {
+        let runtime = match self.runtime.value {
+            RuntimeChoice::Auto => "auto",
+            RuntimeChoice::Docker => "docker",
+            RuntimeChoice::Process => "process",
+            RuntimeChoice::Demo => "demo",
+        };
+        let plain = |name: &str, value: Option<String>, origin: &Origin| Setting {
+            name: name.to_owned(),
+            set: value.is_some(),
+            value,
+            secret: false,
+            origin: origin.clone(),
+        };
+        let secret = |name: &str, value: &Sourced<Option<Secret>>| Setting {
+            name: name.to_owned(),
+            value: None,
+            secret: true,
+            set: value.value.is_some(),
+            origin: value.origin.clone(),
+        };
+        let args = (!self.args.value.is_empty()).then(|| self.args.value.join(" "));
+        vec![
+            plain("VLLM_API_URL", Some(self.api_url.value.to_string()), &self.api_url.origin),
+            plain("VLLM_MODEL_NAME", Some(self.model_name.value.clone()), &self.model_name.origin),
+            plain("CUDA_VISIBLE_DEVICES", Some(self.gpus.value.to_string()), &self.gpus.origin),
+            plain(
+                "GPU_MEMORY_UTILIZATION",
+                Some(self.gpu_memory_utilization.value.to_string()),
+                &self.gpu_memory_utilization.origin,
+            ),
+            plain("VLLM_MODEL", self.model.value.clone(), &self.model.origin),
+            plain("VLLM_RUNTIME", Some(runtime.to_owned()), &self.runtime.origin),
+            plain("VLLM_IMAGE", Some(self.image.value.to_string()), &self.image.origin),
+            plain("VLLM_CONTAINER", Some(self.container.value.to_string()), &self.container.origin),
+            plain("VLLM_ARGS", args, &self.args.origin),
+            secret("VLLM_API_KEY", &self.api_key),
+            secret("HF_TOKEN", &self.hf_token),
+        ]
+    }
+}
+
+impl Dashboard {
+    /// As `--check-config` shows them.
+    pub fn report(&self) -> Vec<Setting> {
+        let row = |name: &str, value: Option<String>, origin: &Origin| Setting {
+            name: name.to_owned(),
+            set: value.is_some(),
+            value,
+            secret: false,
+            origin: origin.clone(),
+        };
+        let hosts = (!self.hosts.value.is_empty()).then(|| self.hosts.value.join(","));
+        vec![
+            row("SERVICES_ADDR", Some(self.addr.value.to_string()), &self.addr.origin),
+            row("SERVICES_HOSTS", hosts, &self.hosts.origin),
+            row(
+                "SERVICES_STATE_DIR",
+                Some(self.state_dir.value.display().to_string()),
+                &self.state_dir.origin,
+            ),
+            row("SERVICES_CONFIG", Some(self.config.value.display().to_string()), &self.config.origin),
+            row("DOCKER_HOST", self.docker_host.value.clone(), &self.docker_host.origin),
+        ]
+    }
+}
+
+/// Everything that is wrong with a configuration, one sentence each.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct ConfigError(pub Vec<String>);
+
+#[cfg(test)]
+mod tests;

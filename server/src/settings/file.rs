@@ -1,0 +1,100 @@
+//! `services.toml`: its shape. Unknown keys are errors that name the key.
+
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// The whole file.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    /// The dashboard.
+    #[serde(default)]
+    pub dashboard: DashboardTable,
+    /// The services.
+    #[serde(default)]
+    pub service: Vec<ServiceTable>,
+    /// Neighbouring pages.
+    #[serde(default)]
+    pub links: BTreeMap<String, String>,
+}
+
+/// `[dashboard]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DashboardTable {
+    /// `SERVICES_ADDR`
+    pub addr: Option<String>,
+    /// `SERVICES_HOSTS`
+    pub hosts: Option<Vec<String>>,
+    /// `DOCKER_HOST`
+    pub docker_host: Option<String>,
+}
+
+/// `[[service]]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceTable {
+    /// Its name in addresses.
+    pub name: String,
+    /// Its name for people.
+    pub title: Option<String>,
+    /// `VLLM_RUNTIME`
+    pub runtime: Option<String>,
+    /// `VLLM_CONTAINER`
+    pub container: Option<String>,
+    /// `VLLM_IMAGE`
+    pub image: Option<String>,
+    /// `VLLM_API_URL`
+    pub api_url: Option<String>,
+    /// `VLLM_MODEL_NAME`
+    pub model_name: Option<String>,
+    /// `VLLM_MODEL`
+    pub model: Option<String>,
+    /// `CUDA_VISIBLE_DEVICES`
+    pub cuda_visible_devices: Option<TextOrNumber>,
+    /// `GPU_MEMORY_UTILIZATION`
+    pub gpu_memory_utilization: Option<TextOrNumber>,
+    /// Further arguments.
+    pub args: Option<Vec<String>>,
+    /// `VLLM_API_KEY`
+    pub api_key: Option<String>,
+    /// `HF_TOKEN`
+    pub hf_token: Option<String>,
+}
+
+/// `0.5` and `"0.5"` mean the same.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum TextOrNumber {
+    /// A text.
+    Text(String),
+    /// A whole number.
+    Whole(i64),
+    /// A number.
+    Number(f64),
+}
+
+impl TextOrNumber {
+    /// As it would be written in the environment.
+    pub fn into_text(self) -> String {
+        match self {
+            Self::Text(text) => text,
+            Self::Whole(n) => n.to_string(),
+            Self::Number(x) => x.to_string(),
+        }
+    }
+}
+
+/// Reads the file; one that is not there is an empty one, unless it was named.
+///
+/// # Errors
+/// One sentence with the file's path.
+pub fn read(path: &Path, named: bool) -> Result<File, String> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => toml_edit::de::from_str(&text)
+            .map_err(|error| format!("{}: {}", path.display(), error.to_string().trim_end())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !named => Ok(File::default()),
+        Err(error) => Err(format!("{}: cannot be read: {error}", path.display())),
+    }
+}

@@ -1,0 +1,354 @@
+//! Puts the layers together.
+
+use super::file::{self, File, ServiceTable};
+use super::value::{ApiUrl, ContainerName, Fraction, Gpus, ImageRef, Secret, Sourced};
+use super::{Config, ConfigError, Dashboard, RuntimeChoice, ServiceConfig};
+use app::model::{Origin, ServiceName};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Flags of the command line. Each has a variable and, but for the paths, a key in the file.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Flags {
+    /// Where to listen; loopback only [SERVICES_ADDR] [default: 127.0.0.1:3000]
+    #[arg(long, value_name = "IP:PORT")]
+    pub addr: Option<String>,
+    /// Further host names to answer to, separated by commas [SERVICES_HOSTS]
+    #[arg(long, value_name = "NAMES")]
+    pub hosts: Option<String>,
+    /// Folder for what must be remembered [SERVICES_STATE_DIR]
+    #[arg(long, value_name = "FOLDER")]
+    pub state_dir: Option<String>,
+    /// The file with settings [SERVICES_CONFIG] [default: services.toml in the state folder]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<String>,
+    /// Address of the Docker engine [DOCKER_HOST]
+    #[arg(long, value_name = "URL")]
+    pub docker_host: Option<String>,
+    /// Address of the vLLM API [VLLM_API_URL] [default: http://localhost:11434]
+    #[arg(long, value_name = "URL")]
+    pub vllm_api_url: Option<String>,
+    /// Name the model is served under, or the LoRA adapter's [VLLM_MODEL_NAME] [default: lydia]
+    #[arg(long, value_name = "NAME")]
+    pub vllm_model_name: Option<String>,
+    /// GPUs: indices, UUIDs, all or none [CUDA_VISIBLE_DEVICES] [default: 0]
+    #[arg(long, value_name = "GPUS")]
+    pub cuda_visible_devices: Option<String>,
+    /// Share of GPU memory, more than 0, at most 1 [GPU_MEMORY_UTILIZATION] [default: 0.5]
+    #[arg(long, value_name = "SHARE")]
+    pub gpu_memory_utilization: Option<String>,
+    /// Weights: Hugging Face id or folder [VLLM_MODEL]
+    #[arg(long, value_name = "MODEL")]
+    pub vllm_model: Option<String>,
+    /// auto, docker, process or demo [VLLM_RUNTIME] [default: auto]
+    #[arg(long, value_name = "RUNTIME")]
+    pub vllm_runtime: Option<String>,
+    /// The image [VLLM_IMAGE] [default: vllm/vllm-openai:latest]
+    #[arg(long, value_name = "IMAGE")]
+    pub vllm_image: Option<String>,
+    /// The container's name [VLLM_CONTAINER] [default: vllm]
+    #[arg(long, value_name = "NAME")]
+    pub vllm_container: Option<String>,
+}
+
+/// Where settings come from.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// The command line.
+    pub flags: Flags,
+    /// The environment.
+    pub env: BTreeMap<String, String>,
+}
+
+/// Collects what is wrong while values are read.
+struct Reader<'a> {
+    sources: &'a Sources,
+    wrong: Vec<String>,
+}
+
+impl Reader<'_> {
+    /// The first layer that has a value.
+    fn pick(
+        &self,
+        env: Option<&str>,
+        flag: Option<&String>,
+        file: Option<String>,
+    ) -> Option<Sourced<String>> {
+        if let Some(value) = flag.filter(|_| env.is_some()) {
+            return Some(Sourced { value: value.clone(), origin: Origin::Flag });
+        }
+        if let Some(value) = env.and_then(|name| self.sources.env.get(name)) {
+            return Some(Sourced { value: value.clone(), origin: Origin::Environment });
+        }
+        file.map(|value| Sourced { value, origin: Origin::File })
+    }
+
+    /// Reads a value by its type; what is wrong is noted with its name, the value and what is allowed.
+    fn read<T>(
+        &mut self,
+        label: &str,
+        picked: Option<Sourced<String>>,
+        default: T,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Sourced<T> {
+        let Some(Sourced { value: text, origin }) = picked else {
+            return Sourced { value: default, origin: Origin::Default };
+        };
+        match parse(&text) {
+            Ok(value) => Sourced { value, origin },
+            Err(allowed) => {
+                let shown: String = if label.ends_with("KEY") || label.ends_with("TOKEN") {
+                    "its value".into()
+                } else {
+                    format!("{:?}", text.chars().take(120).collect::<String>())
+                };
+                let from = match origin {
+                    Origin::Flag => " (flag)",
+                    Origin::File => " (services.toml)",
+                    _ => " (environment)",
+                };
+                self.wrong.push(format!("{label}{from}: {shown} is not allowed: {allowed}"));
+                Sourced { value: default, origin }
+            }
+        }
+    }
+}
+
+fn text(what: &str) -> Result<String, String> {
+    if what.is_empty() || what.len() > 512 || what.starts_with('-') || what.chars().any(char::is_control) {
+        return Err(
+            "allowed are 1 to 512 characters, not beginning with '-', without control characters".to_owned()
+        );
+    }
+    Ok(what.to_owned())
+}
+
+fn runtime(what: &str) -> Result<RuntimeChoice, String> {
+    match what {
+        "auto" => Ok(RuntimeChoice::Auto),
+        "docker" => Ok(RuntimeChoice::Docker),
+        "process" => Ok(RuntimeChoice::Process),
+        "demo" => Ok(RuntimeChoice::Demo),
+        _ => Err("allowed are auto, docker, process and demo".to_owned()),
+    }
+}
+
+fn address(what: &str) -> Result<SocketAddr, String> {
+    let addr: SocketAddr =
+        what.parse().map_err(|_| "allowed is IP:PORT, such as 127.0.0.1:3000".to_owned())?;
+    if addr.ip().is_loopback() {
+        Ok(addr)
+    } else {
+        Err("only loopback addresses (127.0.0.0/8, [::1]) are allowed until there are accounts; put a proxy with a login in front, or use an SSH tunnel".to_owned())
+    }
+}
+
+fn hosts(what: &str) -> Result<Vec<String>, String> {
+    let mut list = Vec::new();
+    for host in what.split(',').map(str::trim).filter(|h| !h.is_empty()) {
+        let fits = host.len() <= 253
+            && host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']'));
+        if !fits {
+            return Err("allowed are host names separated by commas, without scheme and port".to_owned());
+        }
+        list.push(host.to_ascii_lowercase());
+    }
+    Ok(list)
+}
+
+fn docker_host(what: &str) -> Result<Option<String>, String> {
+    if ["unix://", "tcp://", "http://"]
+        .iter()
+        .any(|scheme| what.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()))
+    {
+        Ok(Some(what.to_owned()))
+    } else {
+        Err("allowed are unix:///PATH, tcp://HOST:PORT and http://HOST:PORT".to_owned())
+    }
+}
+
+fn default_state_dir(env: &BTreeMap<String, String>) -> PathBuf {
+    if let Some(dir) = env.get("XDG_STATE_HOME").filter(|d| d.starts_with('/')) {
+        return PathBuf::from(dir).join("services");
+    }
+    if rustix::process::geteuid().is_root() {
+        return PathBuf::from("/var/lib/services");
+    }
+    env.get("HOME").map_or_else(
+        || PathBuf::from("/var/lib/services"),
+        |home| PathBuf::from(home).join(".local/state/services"),
+    )
+}
+
+impl Sources {
+    /// The environment of this process.
+    pub fn from_process(flags: Flags) -> Self {
+        let env = std::env::vars_os()
+            .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
+            .collect();
+        Self { flags, env }
+    }
+
+    /// Reads everything.
+    ///
+    /// # Errors
+    /// All that is wrong, not only the first.
+    pub fn load(&self) -> Result<Config, ConfigError> {
+        let mut reader = Reader { sources: self, wrong: Vec::new() };
+        let path = |what: &str| {
+            if what.is_empty() { Err("allowed is a path".to_owned()) } else { Ok(PathBuf::from(what)) }
+        };
+        let picked = reader.pick(Some("SERVICES_STATE_DIR"), self.flags.state_dir.as_ref(), None);
+        let state_dir = reader.read("SERVICES_STATE_DIR", picked, default_state_dir(&self.env), path);
+        let picked = reader.pick(Some("SERVICES_CONFIG"), self.flags.config.as_ref(), None);
+        let config = reader.read("SERVICES_CONFIG", picked, state_dir.value.join("services.toml"), path);
+        let file = file::read(&config.value, config.is_explicit()).unwrap_or_else(|error| {
+            reader.wrong.push(error);
+            File::default()
+        });
+        let picked =
+            reader.pick(Some("SERVICES_ADDR"), self.flags.addr.as_ref(), file.dashboard.addr.clone());
+        let addr = reader.read("SERVICES_ADDR", picked, SocketAddr::from(([127, 0, 0, 1], 3000)), address);
+        let picked = reader.pick(
+            Some("SERVICES_HOSTS"),
+            self.flags.hosts.as_ref(),
+            file.dashboard.hosts.clone().map(|h| h.join(",")),
+        );
+        let hosts = reader.read("SERVICES_HOSTS", picked, Vec::new(), hosts);
+        let picked = reader.pick(
+            Some("DOCKER_HOST"),
+            self.flags.docker_host.as_ref(),
+            file.dashboard.docker_host.clone(),
+        );
+        let docker_host =
+            reader.read("DOCKER_HOST", picked.filter(|p| !p.value.is_empty()), None, docker_host);
+
+        let mut warnings = Vec::new();
+        let tables = if file.service.is_empty() {
+            vec![ServiceTable { name: "vllm".into(), ..Default::default() }]
+        } else {
+            file.service
+        };
+        if !tables.iter().any(|t| t.name == "vllm") {
+            for name in [
+                "VLLM_API_URL",
+                "VLLM_MODEL_NAME",
+                "GPU_MEMORY_UTILIZATION",
+                "VLLM_MODEL",
+                "VLLM_IMAGE",
+                "VLLM_CONTAINER",
+            ] {
+                if self.env.contains_key(name) {
+                    warnings.push(format!(
+                        "{name} is set, but services.toml lists no service named vllm: it has no effect"
+                    ));
+                }
+            }
+        }
+        let mut services: Vec<ServiceConfig> = Vec::new();
+        for table in tables {
+            if let Some(service) = self.service(&mut reader, table) {
+                if services.iter().any(|s| s.name == service.name) {
+                    reader.wrong.push(format!("service {}: the name is used twice", service.name));
+                }
+                if let Some(twin) = services.iter().find(|s| s.container.value == service.container.value) {
+                    reader.wrong.push(format!(
+                        "service {}: container {} belongs to service {} already",
+                        service.name, service.container.value, twin.name
+                    ));
+                }
+                services.push(service);
+            }
+        }
+        let mut links = Vec::new();
+        for (name, url) in file.links {
+            if url.starts_with("http://")
+                || url.starts_with("https://")
+                || (url.starts_with('/') && !url.starts_with("//"))
+            {
+                links.push((name, url));
+            } else {
+                reader.wrong.push(format!(
+                    "links.{name}: {url:?} is not allowed: allowed are http://…, https://… and /PATH"
+                ));
+            }
+        }
+        if reader.wrong.is_empty() {
+            Ok(Config {
+                dashboard: Dashboard { addr, hosts, state_dir, config, docker_host, links },
+                services,
+                warnings,
+            })
+        } else {
+            Err(ConfigError(reader.wrong))
+        }
+    }
+
+    fn service(&self, reader: &mut Reader<'_>, table: ServiceTable) -> Option<ServiceConfig> {
+        let name = match ServiceName::parse(&table.name) {
+            Ok(name) => name,
+            Err(error) => {
+                reader.wrong.push(format!("service: {error}"));
+                return None;
+            }
+        };
+        // Variables and flags speak of the service named vllm.
+        let main = name.as_str() == "vllm";
+        let env = |variable: &'static str| main.then_some(variable);
+        let label =
+            |variable: &str| if main { variable.to_owned() } else { format!("service {name}: {variable}") };
+        let f = &self.flags;
+        let get = |variable: &'static str, flag: Option<&String>, file: Option<String>| {
+            (label(variable), reader.pick(env(variable), flag, file))
+        };
+        let api_url = get("VLLM_API_URL", f.vllm_api_url.as_ref(), table.api_url);
+        let model_name = get("VLLM_MODEL_NAME", f.vllm_model_name.as_ref(), table.model_name);
+        let gpus = get(
+            "CUDA_VISIBLE_DEVICES",
+            f.cuda_visible_devices.as_ref(),
+            table.cuda_visible_devices.map(file::TextOrNumber::into_text),
+        );
+        let share = get(
+            "GPU_MEMORY_UTILIZATION",
+            f.gpu_memory_utilization.as_ref(),
+            table.gpu_memory_utilization.map(file::TextOrNumber::into_text),
+        );
+        let model = get("VLLM_MODEL", f.vllm_model.as_ref(), table.model);
+        let runs = get("VLLM_RUNTIME", f.vllm_runtime.as_ref(), table.runtime);
+        let image = get("VLLM_IMAGE", f.vllm_image.as_ref(), table.image);
+        let container = get("VLLM_CONTAINER", f.vllm_container.as_ref(), table.container);
+        let api_key = get("VLLM_API_KEY", None, table.api_key);
+        let hf_token = get("HF_TOKEN", None, table.hf_token);
+        let args = match table.args {
+            Some(list) => {
+                if list.iter().any(|a| a.len() > 8192 || a.contains('\0')) {
+                    reader.wrong.push(format!(
+                        "service {name}: args: an argument may have at most 8192 characters and no NUL"
+                    ));
+                }
+                Sourced { value: list, origin: Origin::File }
+            }
+            None => Sourced { value: Vec::new(), origin: Origin::Default },
+        };
+        let default_url = ApiUrl::parse("http://localhost:11434").ok()?;
+        let default_container = ContainerName::parse(name.as_str()).ok()?;
+        let default_image = ImageRef::parse("vllm/vllm-openai:latest").ok()?;
+        let default_share = Fraction::parse("0.5").ok()?;
+        Some(ServiceConfig {
+            title: table.title.unwrap_or_else(|| if main { "vLLM".to_owned() } else { name.to_string() }),
+            api_url: reader.read(&api_url.0, api_url.1, default_url, ApiUrl::parse),
+            model_name: reader.read(&model_name.0, model_name.1, "lydia".to_owned(), text),
+            gpus: reader.read(&gpus.0, gpus.1, Gpus::These(vec!["0".to_owned()]), Gpus::parse),
+            gpu_memory_utilization: reader.read(&share.0, share.1, default_share, Fraction::parse),
+            model: reader.read(&model.0, model.1, None, |t| text(t).map(Some)),
+            runtime: reader.read(&runs.0, runs.1, RuntimeChoice::Auto, runtime),
+            image: reader.read(&image.0, image.1, default_image, ImageRef::parse),
+            container: reader.read(&container.0, container.1, default_container, ContainerName::parse),
+            api_key: reader.read(&api_key.0, api_key.1, None, |t| Secret::parse(t).map(Some)),
+            hf_token: reader.read(&hf_token.0, hf_token.1, None, |t| Secret::parse(t).map(Some)),
+            args,
+            name,
+        })
+    }
+}

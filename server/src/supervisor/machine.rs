@@ -1,0 +1,605 @@
+//! The rules of a service's life as one pure function: [`Machine::next`] takes an observation and the time, changes the
+//! machine and says what to do. No clock, no I/O, no task.
+//!
+//! The public state is derived by [`Machine::state`] from what was observed, so that it cannot contradict it.
+
+use crate::runtime::{Activity, Ended, Instance, InstanceId, Look, RuntimeError, StopSignal};
+use crate::vllm::probe::Probe;
+use app::model::{
+    Failure, FailureKind, Phase, PhaseProgress, PortHolder, State, StoppedNote, Timestamp, UnreachableReason,
+    Verb, Wish,
+};
+
+/// Time limits of the rules, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// From the first SIGTERM to the second: vLLM swallows the first while it loads.
+    pub term_again: u64,
+    /// From the first SIGTERM to SIGKILL.
+    pub grace: u64,
+    /// From SIGKILL to giving up.
+    pub give_up: u64,
+    /// Between probes while it starts: from this …
+    pub probe_start: u64,
+    /// … doubling up to this.
+    pub probe_start_max: u64,
+    /// Between probes while it answers.
+    pub probe_running: u64,
+    /// How many probes in a row must fail before it counts as unresponsive.
+    pub probe_failures: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            term_again: 3_000,
+            grace: 30_000,
+            give_up: 10_000,
+            probe_start: 250,
+            probe_start_max: 2_000,
+            probe_running: 5_000,
+            probe_failures: 3,
+        }
+    }
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Observation {
+    /// A user asked.
+    Command(Verb),
+    /// What the runtime showed. `known`: how this very instance ended, if an earlier dashboard saw it; `ready_since`: when
+    /// this very instance became ready, if an earlier dashboard saw that.
+    Looked {
+        /// What is there.
+        look: Look,
+        /// The recorded outcome of this instance.
+        known: Option<State>,
+        /// The recorded moment of its becoming ready.
+        ready_since: Option<Timestamp>,
+    },
+    /// The runtime cannot be asked.
+    Away(UnreachableReason),
+    /// A launch ended.
+    Launched(Result<(), RuntimeError>),
+    /// A signal was sent, or not.
+    Signalled(StopSignal, Result<(), RuntimeError>),
+    /// The API was asked.
+    Probed(Probe),
+    /// The log tells of a phase.
+    Phase(Phase, Option<PhaseProgress>),
+    /// The lines that explain the end of this instance.
+    Evidence(InstanceId, Vec<String>),
+    /// A timer of ours ran out.
+    Timer(Timer),
+}
+
+/// Timers of the rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Timer {
+    /// Send SIGTERM again.
+    TermAgain,
+    /// Send SIGKILL.
+    Kill,
+    /// Stop waiting for the end.
+    GiveUp,
+    /// Ask the API.
+    Probe,
+}
+
+/// Something to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Create it if needed and start it.
+    Launch,
+    /// Look at the runtime.
+    Look,
+    /// Send a signal to this instance.
+    Signal(InstanceId, StopSignal),
+    /// End what this instance left behind.
+    EndRemnants(InstanceId),
+    /// Follow this instance's log; its run is a new one unless it is known.
+    Follow(Box<Instance>),
+    /// Ask the API now.
+    Probe,
+    /// Set a timer, in milliseconds; replaces the one of the same name.
+    Arm(Timer, u64),
+    /// Clear a timer.
+    Disarm(Timer),
+}
+
+/// A stop that was asked for here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct StopAsked {
+    since: Timestamp,
+}
+
+/// All that is known of one service.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Machine {
+    limits: Limits,
+    wish: Wish,
+    /// The runtime was asked at least once.
+    asked: bool,
+    away: Option<UnreachableReason>,
+    instance: Option<Instance>,
+    launching: Option<Timestamp>,
+    stop: Option<StopAsked>,
+    phase: Option<(Phase, Option<PhaseProgress>)>,
+    ready_since: Option<Timestamp>,
+    /// Probes that failed in a row since it was ready, and when the first did.
+    silent: Option<(Timestamp, u32)>,
+    probe_wait: u64,
+    failure: Option<Failure>,
+    note: Option<StoppedNote>,
+    /// It ended at this moment, where that is known.
+    ended_at: Option<Timestamp>,
+    models: Vec<String>,
+    max_model_len: Option<u64>,
+    port_taken: Option<PortHolder>,
+}
+
+impl Machine {
+    /// A service that nobody has looked at yet.
+    pub fn new(limits: Limits, wish: Wish) -> Self {
+        Self {
+            limits,
+            wish,
+            asked: false,
+            away: None,
+            instance: None,
+            launching: None,
+            stop: None,
+            phase: None,
+            ready_since: None,
+            silent: None,
+            probe_wait: limits.probe_start,
+            failure: None,
+            note: None,
+            ended_at: None,
+            models: Vec::new(),
+            max_model_len: None,
+            port_taken: None,
+        }
+    }
+
+    /// The wish.
+    pub const fn wish(&self) -> Wish {
+        self.wish
+    }
+
+    /// The instance that was seen last.
+    pub const fn instance(&self) -> Option<&Instance> {
+        self.instance.as_ref()
+    }
+
+    /// When the instance became ready.
+    pub const fn ready_since(&self) -> Option<Timestamp> {
+        self.ready_since
+    }
+
+    /// The names that are served, base model first; empty while it does not answer.
+    pub fn models(&self) -> &[String] {
+        &self.models
+    }
+
+    /// The longest context in tokens.
+    pub const fn max_model_len(&self) -> Option<u64> {
+        self.max_model_len
+    }
+
+    /// What else answers at the service's address.
+    pub const fn port_taken(&self) -> Option<&PortHolder> {
+        self.port_taken.as_ref()
+    }
+
+    /// The instance runs.
+    pub fn is_up(&self) -> bool {
+        self.instance.as_ref().is_some_and(|i| i.activity == Activity::Running)
+    }
+
+    /// The runtime cannot be asked.
+    pub const fn is_away(&self) -> bool {
+        self.away.is_some() || !self.asked
+    }
+
+    /// Nobody has looked yet.
+    pub const fn is_waiting(&self) -> bool {
+        !self.asked
+    }
+
+    /// The public state.
+    pub fn state(&self) -> State {
+        if let Some(reason) = &self.away {
+            return State::Unreachable { reason: reason.clone() };
+        }
+        if !self.asked {
+            return State::Unreachable { reason: UnreachableReason::NotAskedYet };
+        }
+        let up = self.instance.as_ref().filter(|i| i.activity == Activity::Running);
+        if let Some(stop) = self.stop.filter(|_| up.is_some() || self.launching.is_some()) {
+            return State::Stopping { since: stop.since };
+        }
+        if let Some(failure) =
+            self.failure.as_ref().filter(|f| up.is_none() || f.kind == FailureKind::WontStop)
+        {
+            return State::Failed { failure: failure.clone() };
+        }
+        if let Some(instance) = up {
+            return match (self.ready_since, self.silent) {
+                (Some(_), Some((since, failed))) if failed >= self.limits.probe_failures => {
+                    State::Unresponsive { since }
+                }
+                (Some(since), _) => State::Running { since },
+                (None, _) => {
+                    let (phase, progress) = self.phase.unwrap_or((Phase::Import, None));
+                    State::Starting { phase, since: Timestamp::from_nanos(instance.id.started_ns), progress }
+                }
+            };
+        }
+        if let Some(since) = self.launching {
+            return State::Starting { phase: Phase::Create, since, progress: None };
+        }
+        State::Stopped { since: self.ended_at, note: self.note.clone() }
+    }
+
+    /// What an earlier or this dashboard should remember of an ended instance.
+    pub fn outcome(&self) -> Option<State> {
+        let ended = self.instance.as_ref().is_some_and(|i| matches!(i.activity, Activity::Ended(_)));
+        (ended && self.away.is_none() && self.launching.is_none()).then(|| self.state())
+    }
+
+    /// Takes one observation.
+    pub fn next(&mut self, observation: Observation, now: Timestamp) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        match observation {
+            Observation::Command(verb) => self.command(verb, now, &mut effects),
+            Observation::Looked { look, known, ready_since } => {
+                self.looked(look, known, ready_since, now, &mut effects)
+            }
+            Observation::Away(reason) => {
+                self.asked = true;
+                self.away = Some(reason);
+                effects.push(Effect::Disarm(Timer::Probe));
+            }
+            Observation::Launched(result) => self.launched(result, now, &mut effects),
+            Observation::Signalled(_, Err(RuntimeError::Away(reason))) => {
+                return self.next(Observation::Away(reason), now);
+            }
+            Observation::Signalled(_, Err(RuntimeError::Refused(kind))) => {
+                self.failure = Some(Failure { kind, at: now, evidence: Vec::new() });
+                effects.push(Effect::Look);
+            }
+            Observation::Signalled(_, Ok(())) => effects.push(Effect::Look),
+            Observation::Probed(probe) => self.probed(probe, now, &mut effects),
+            Observation::Phase(phase, progress) => {
+                if self.is_up() && self.ready_since.is_none() {
+                    self.phase = Some((phase, progress));
+                    if phase == Phase::Ready {
+                        self.probe_wait = self.limits.probe_start;
+                        effects.push(Effect::Probe);
+                    }
+                }
+            }
+            Observation::Evidence(id, lines) => {
+                let this = self.instance.as_ref().is_some_and(|i| i.id == id);
+                if let Some(failure) = self.failure.as_mut().filter(|_| this) {
+                    failure.evidence = lines;
+                }
+            }
+            Observation::Timer(timer) => self.timer(timer, now, &mut effects),
+        }
+        effects
+    }
+
+    fn command(&mut self, verb: Verb, now: Timestamp, effects: &mut Vec<Effect>) {
+        if self.is_away() {
+            return;
+        }
+        match verb {
+            Verb::Start => {
+                self.wish = Wish::Running;
+                if self.launching.is_some() {
+                    // The launch that a Stop was going to undo is wanted after all.
+                    self.stop = None;
+                } else if !self.is_up() {
+                    self.launch(now, effects);
+                }
+            }
+            Verb::Stop => {
+                self.wish = Wish::Stopped;
+                if self.is_up() {
+                    self.begin_stop(now, effects);
+                } else if self.launching.is_some() {
+                    self.stop = Some(StopAsked { since: now });
+                } else {
+                    self.failure = None;
+                    if let Some(i) = self.instance.as_ref().filter(|i| !i.remnants.is_empty()) {
+                        effects.push(Effect::EndRemnants(i.id.clone()));
+                    }
+                }
+            }
+            Verb::Restart => {
+                self.wish = Wish::Running;
+                if self.is_up() {
+                    self.begin_stop(now, effects);
+                } else if self.launching.is_none() {
+                    self.launch(now, effects);
+                }
+            }
+        }
+    }
+
+    fn launch(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        self.failure = None;
+        self.note = None;
+        self.stop = None;
+        self.launching = Some(now);
+        effects.push(Effect::Launch);
+    }
+
+    fn begin_stop(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        let Some(instance) = self.instance.as_ref().filter(|i| i.activity == Activity::Running) else {
+            return;
+        };
+        if self.stop.is_some() && self.failure.is_none() {
+            return;
+        }
+        self.failure = None;
+        self.stop = Some(StopAsked { since: now });
+        effects.push(Effect::Signal(instance.id.clone(), StopSignal::Terminate));
+        effects.push(Effect::Disarm(Timer::Probe));
+        effects.push(Effect::Arm(Timer::TermAgain, self.limits.term_again));
+        effects.push(Effect::Arm(Timer::Kill, self.limits.grace));
+    }
+
+    fn launched(&mut self, result: Result<(), RuntimeError>, now: Timestamp, effects: &mut Vec<Effect>) {
+        match result {
+            Ok(()) => effects.push(Effect::Look),
+            Err(error) => {
+                self.launching = None;
+                self.stop = None;
+                match error {
+                    RuntimeError::Away(reason) => {
+                        effects.extend(self.next(Observation::Away(reason), now));
+                    }
+                    RuntimeError::Refused(kind) => {
+                        self.wish = Wish::Stopped;
+                        if let FailureKind::PortInUse { by, .. } = &kind {
+                            self.port_taken = Some(by.clone());
+                        }
+                        self.failure = Some(Failure { kind, at: now, evidence: Vec::new() });
+                        effects.push(Effect::Look);
+                    }
+                }
+            }
+        }
+    }
+
+    fn looked(
+        &mut self,
+        look: Look,
+        known: Option<State>,
+        ready_since: Option<Timestamp>,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        let first = !self.asked;
+        self.asked = true;
+        let was_away = self.away.take().is_some();
+        let (seen, removed) = match look {
+            Look::Absent => (None, false),
+            Look::Present(instance) => (Some(*instance), false),
+            Look::Removed(instance) => (Some(*instance), true),
+        };
+        let Some(seen) = seen else {
+            self.absent(first, now, effects);
+            return;
+        };
+        let same = self.instance.as_ref().is_some_and(|i| i.id == seen.id);
+        let was_up = same && self.is_up();
+        let activity = seen.activity.clone();
+        if !same {
+            self.forget_run();
+            self.ready_since = ready_since;
+            if activity != Activity::Created {
+                effects.push(Effect::Follow(Box::new(seen.clone())));
+            }
+        }
+        self.instance = Some(seen);
+        match activity {
+            Activity::Created => {
+                if self.launching.is_none() && self.failure.is_none() {
+                    self.note = Some(StoppedNote::NeverStarted);
+                }
+            }
+            Activity::Running => self.seen_running(same, was_away, now, effects),
+            Activity::Ended(ended) => {
+                if was_up || (!same && !first) {
+                    self.judge(&ended, removed, now, effects);
+                } else if !same {
+                    self.restore(&ended, known);
+                } else if removed && self.failure.is_none() {
+                    self.note = Some(StoppedNote::Removed);
+                }
+            }
+        }
+    }
+
+    fn seen_running(&mut self, same: bool, was_away: bool, now: Timestamp, effects: &mut Vec<Effect>) {
+        if !same {
+            self.ended_at = None;
+            self.note = None;
+            if self.stop.is_none() {
+                // Whoever started it, here or in a terminal, wants it to run: the last wish wins.
+                self.wish = Wish::Running;
+                self.failure = None;
+            } else if self.launching.is_some() {
+                // Stop was pressed while the launch was under way.
+                self.launching = None;
+                self.stop = None;
+                self.begin_stop(now, effects);
+                return;
+            }
+        }
+        self.launching = None;
+        if was_away && self.stop.take().is_some() {
+            // Timers may have run out while the engine could not be asked: the stop begins again.
+            self.begin_stop(now, effects);
+        } else if self.stop.is_none() && (!same || was_away) {
+            self.probe_wait = self.limits.probe_start;
+            effects.push(Effect::Probe);
+        }
+    }
+
+    /// Nothing is there (any more).
+    fn absent(&mut self, first: bool, now: Timestamp, effects: &mut Vec<Effect>) {
+        if self.launching.is_some() && self.stop.is_none() {
+            return;
+        }
+        let was_up = self.is_up();
+        let had = self.instance.take().is_some();
+        if had || first {
+            self.forget_run();
+            self.disarm(effects);
+        }
+        if was_up {
+            self.ended_at = Some(now);
+            if self.stop.take().is_none() {
+                self.wish = Wish::Stopped;
+            } else if self.wish == Wish::Running {
+                self.launch(now, effects);
+                return;
+            }
+        }
+        if self.failure.is_none() {
+            self.note = Some(if had {
+                StoppedNote::Removed
+            } else {
+                self.note.take().unwrap_or(StoppedNote::NotCreated)
+            });
+        }
+    }
+
+    fn forget_run(&mut self) {
+        self.phase = None;
+        self.ready_since = None;
+        self.silent = None;
+        self.models = Vec::new();
+        self.max_model_len = None;
+        self.port_taken = None;
+        self.probe_wait = self.limits.probe_start;
+    }
+
+    fn disarm(&self, effects: &mut Vec<Effect>) {
+        effects.extend([Timer::TermAgain, Timer::Kill, Timer::GiveUp, Timer::Probe].map(Effect::Disarm));
+    }
+
+    /// It ended while we watched: who asked decides, never the exit code.
+    fn judge(&mut self, ended: &Ended, removed: bool, now: Timestamp, effects: &mut Vec<Effect>) {
+        self.disarm(effects);
+        self.launching = None;
+        self.ended_at = Some(ended.at);
+        self.models = Vec::new();
+        self.silent = None;
+        self.failure = None;
+        self.note = removed.then_some(StoppedNote::Removed);
+        if self.stop.take().is_some() {
+            if self.wish == Wish::Running {
+                self.launch(now, effects);
+            }
+            return;
+        }
+        self.wish = Wish::Stopped;
+        if ended.asked_outside && !ended.oom {
+            self.note = Some(if removed { StoppedNote::Removed } else { StoppedNote::StoppedOutside });
+            return;
+        }
+        self.failure = Some(Failure { kind: self.failure_of(ended), at: ended.at, evidence: Vec::new() });
+    }
+
+    fn failure_of(&self, ended: &Ended) -> FailureKind {
+        match ended.code {
+            _ if ended.oom => FailureKind::OutOfMemory,
+            code @ 129..=159 => FailureKind::Killed { signal: i32::try_from(code - 128).unwrap_or_default() },
+            code => FailureKind::Exited { code, was_ready: self.ready_since.is_some() },
+        }
+    }
+
+    /// It had ended before we came.
+    fn restore(&mut self, ended: &Ended, known: Option<State>) {
+        self.ended_at = Some(ended.at);
+        self.wish = Wish::Stopped;
+        match known {
+            Some(State::Failed { failure }) => self.failure = Some(failure),
+            Some(State::Stopped { note, .. }) => self.note = note,
+            // Codes of ordinary ends: nothing says that it failed.
+            _ if !ended.oom && matches!(ended.code, 0 | 130 | 137 | 143) => {
+                self.note = Some(StoppedNote::EndedWhileAway { code: ended.code });
+            }
+            _ => {
+                self.failure =
+                    Some(Failure { kind: self.failure_of(ended), at: ended.at, evidence: Vec::new() })
+            }
+        }
+    }
+
+    fn probed(&mut self, probe: Probe, now: Timestamp, effects: &mut Vec<Effect>) {
+        if !self.is_up() || self.away.is_some() || self.stop.is_some() {
+            return;
+        }
+        match probe {
+            Probe::Ready { models, max_model_len } => {
+                self.ready_since.get_or_insert(now);
+                self.silent = None;
+                self.port_taken = None;
+                self.models = models;
+                self.max_model_len = max_model_len;
+                effects.push(Effect::Arm(Timer::Probe, self.limits.probe_running));
+            }
+            other => {
+                if let Probe::Other(holder) = other {
+                    self.port_taken = Some(holder);
+                }
+                if self.ready_since.is_some() {
+                    let (since, failed) = self.silent.unwrap_or((now, 0));
+                    self.silent = Some((since, failed.saturating_add(1)));
+                    effects.push(Effect::Arm(Timer::Probe, self.limits.probe_start_max));
+                } else {
+                    effects.push(Effect::Arm(Timer::Probe, self.probe_wait));
+                    self.probe_wait = (self.probe_wait * 2).min(self.limits.probe_start_max);
+                }
+            }
+        }
+    }
+
+    fn timer(&mut self, timer: Timer, now: Timestamp, effects: &mut Vec<Effect>) {
+        if timer == Timer::Probe {
+            if self.is_up() && self.away.is_none() && self.stop.is_none() {
+                effects.push(Effect::Probe);
+            }
+            return;
+        }
+        let Some(id) =
+            self.instance.as_ref().filter(|i| i.activity == Activity::Running).map(|i| i.id.clone())
+        else {
+            return;
+        };
+        if self.stop.is_none() {
+            return;
+        }
+        match timer {
+            Timer::TermAgain => effects.push(Effect::Signal(id, StopSignal::Terminate)),
+            Timer::Kill => {
+                effects.push(Effect::Signal(id, StopSignal::Kill));
+                effects.push(Effect::Arm(Timer::GiveUp, self.limits.give_up));
+            }
+            Timer::GiveUp => {
+                self.stop = None;
+                self.failure = Some(Failure { kind: FailureKind::WontStop, at: now, evidence: Vec::new() });
+                effects.push(Effect::Look);
+            }
+            Timer::Probe => {}
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! A small HTTP client for the services' own ports: one GET, a time limit, a bounded body, no redirect followed.
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper_util::client::legacy::{Client, connect::HttpConnector};
+use hyper_util::rt::TokioExecutor;
+use std::time::Duration;
+
+/// The longest body that is read.
+const BODY_LIMIT: usize = 1 << 20;
+
+/// Why there was no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoAnswer {
+    /// Nobody listens.
+    #[error("nobody listens")]
+    Refused,
+    /// No answer in time.
+    #[error("no answer in time")]
+    Timeout,
+    /// It does not speak HTTP, or broke off, or sent more than 1 MiB.
+    #[error("not understood")]
+    Garbage,
+}
+
+/// The client. Cheap to clone; connections are not kept, so that a dead server is noticed.
+#[derive(Clone)]
+pub struct Http {
+    client: Client<HttpConnector, Empty<Bytes>>,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(Duration::from_secs(2)));
+        Self { client: Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector) }
+    }
+}
+
+impl Http {
+    /// GET `base``path`, with a bearer token where one is given. The answer's status and body.
+    ///
+    /// # Errors
+    /// [`NoAnswer`].
+    pub async fn get(
+        &self,
+        base: &str,
+        path: &str,
+        token: Option<&str>,
+        limit: Duration,
+    ) -> Result<(u16, Bytes), NoAnswer> {
+        let mut request = http::Request::get(format!("{}{path}", base.trim_end_matches('/')));
+        if let Some(token) = token {
+            request = request.header(http::header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let request = request.body(Empty::new()).map_err(|_| NoAnswer::Garbage)?;
+        let exchange = async {
+            let response =
+                self.client.request(request).await.map_err(|error| {
+                    if error.is_connect() { NoAnswer::Refused } else { NoAnswer::Garbage }
+                })?;
+            let status = response.status().as_u16();
+            let body = Limited::new(response.into_body(), BODY_LIMIT)
+                .collect()
+                .await
+                .map_err(|_| NoAnswer::Garbage)?;
+            Ok((status, body.to_bytes()))
+        };
+        tokio::time::timeout(limit, exchange).await.unwrap_or(Err(NoAnswer::Timeout))
+    }
+}

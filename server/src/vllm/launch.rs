@@ -1,0 +1,152 @@
+//! Puts together what to run from the settings: the arguments of `vllm serve`, as a list.
+
+use crate::runtime::{Launch, docker::Dialect};
+use crate::settings::{Gpus, ServiceConfig};
+use app::model::{FailureKind, RuntimeKind};
+use std::collections::BTreeMap;
+
+/// vLLM's own default port, used inside containers.
+const INNER_PORT: u16 = 8000;
+
+/// The port that arguments of `vllm serve` name.
+pub fn port_of(args: &[String]) -> Option<u16> {
+    let at = args.iter().rposition(|a| a == "--port" || a.starts_with("--port="))?;
+    args[at].strip_prefix("--port=").or_else(|| args.get(at + 1).map(String::as_str))?.parse().ok()
+}
+
+/// Whether an image is one of vLLM's: `vllm/vllm-openai`, its variants and copies in other registries.
+pub fn is_image(image: &str) -> bool {
+    let repository = image.split('@').next().unwrap_or_default();
+    repository
+        .rsplit('/')
+        .next()
+        .is_some_and(|name| name.starts_with("vllm-openai") || name.split(':').next() == Some("vllm"))
+}
+
+/// How Docker's room reads containers of vLLM.
+pub const DIALECT: Dialect = Dialect { default_port: INNER_PORT, port_of, is_image };
+
+/// What to run for this service. Without weights the launch says so in `missing`.
+pub fn launch(config: &ServiceConfig, runtime: RuntimeKind) -> Launch {
+    let host_port = config.api_url.value.port();
+    let (model, missing) = match (runtime, &config.model.value) {
+        (_, Some(model)) => (model.clone(), None),
+        (RuntimeKind::Demo, None) => ("Qwen/Qwen2.5-7B-Instruct".to_owned(), None),
+        (_, None) => (String::new(), Some(FailureKind::ModelNotSet)),
+    };
+    let inner_port = if runtime == RuntimeKind::Docker { INNER_PORT } else { host_port };
+    // Inside a container all interfaces: what is reachable is decided by the published port, which is on loopback.
+    let host = if runtime == RuntimeKind::Docker { "0.0.0.0" } else { "127.0.0.1" };
+    let mut args = Vec::new();
+    match runtime {
+        RuntimeKind::Docker => {}
+        RuntimeKind::Process => args.push("serve".to_owned()),
+        RuntimeKind::Demo => args.extend(["vllm-sim", "serve"].map(str::to_owned)),
+    }
+    let pairs = [
+        ("--model", model),
+        ("--served-model-name", config.model_name.value.clone()),
+        ("--gpu-memory-utilization", config.gpu_memory_utilization.value.to_string()),
+        ("--host", host.to_owned()),
+        ("--port", inner_port.to_string()),
+    ];
+    for (flag, value) in pairs {
+        // What the owner gave among the further arguments wins.
+        if !config.args.value.iter().any(|a| a == flag || a.starts_with(&format!("{flag}="))) {
+            args.extend([flag.to_owned(), value]);
+        }
+    }
+    args.extend(config.args.value.iter().cloned());
+    if runtime == RuntimeKind::Demo {
+        args.extend(["--sim-demo", "--sim-speed", "3"].map(str::to_owned));
+    }
+    let mut env = BTreeMap::new();
+    if let Some(key) = &config.api_key.value {
+        // vLLM reads its key from this variable: unlike an argument it is not shown to every user of the machine.
+        env.insert("VLLM_API_KEY".to_owned(), key.reveal().to_owned());
+    }
+    if let Some(token) = &config.hf_token.value {
+        env.insert("HF_TOKEN".to_owned(), token.reveal().to_owned());
+    }
+    let gpus = match &config.gpus.value {
+        Gpus::All => vec!["all".to_owned()],
+        Gpus::None => Vec::new(),
+        Gpus::These(list) => list.clone(),
+    };
+    let image = Some(config.image.value.to_string());
+    // The demo's engine is a part of this very binary.
+    let program = if runtime == RuntimeKind::Demo {
+        std::env::current_exe().ok().map(|exe| exe.display().to_string())
+    } else {
+        Some("vllm".to_owned())
+    };
+    Launch { image, program, args, env, inner_port, host_port, gpus, missing }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::{Flags, Sources};
+
+    fn config(env: &[(&str, &str)]) -> ServiceConfig {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let mut vars: BTreeMap<String, String> =
+            env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        vars.insert("SERVICES_STATE_DIR".into(), dir.path().display().to_string());
+        Sources { flags: Flags::default(), env: vars }.load().expect("valid").services.remove(0)
+    }
+
+    #[test]
+    fn a_container_listens_inside_on_8000_and_is_published_where_the_address_says() {
+        let launch = launch(
+            &config(&[("VLLM_MODEL", "Qwen/Qwen2.5-7B"), ("VLLM_API_URL", "http://localhost:9000")]),
+            RuntimeKind::Docker,
+        );
+        assert_eq!((launch.inner_port, launch.host_port), (8000, 9000));
+        let line = launch.args.join(" ");
+        assert_eq!(
+            line,
+            "--model Qwen/Qwen2.5-7B --served-model-name lydia --gpu-memory-utilization 0.5 --host 0.0.0.0 --port 8000"
+        );
+        assert!(launch.env.is_empty(), "none of our variables reach the engine");
+    }
+
+    #[test]
+    fn a_process_is_told_to_listen_on_loopback_and_secrets_stay_out_of_the_arguments() {
+        let launch = launch(
+            &config(&[("VLLM_MODEL", "m"), ("VLLM_API_KEY", "sk-1"), ("HF_TOKEN", "hf_2")]),
+            RuntimeKind::Process,
+        );
+        assert!(
+            launch.args.join(" ").contains("serve --model m")
+                && launch.args.join(" ").contains("--host 127.0.0.1 --port 11434")
+        );
+        assert!(!launch.args.iter().any(|a| a.contains("sk-1") || a.contains("hf_2")));
+        assert_eq!(launch.env.len(), 2);
+    }
+
+    #[test]
+    fn without_weights_there_is_nothing_to_launch() {
+        assert_eq!(launch(&config(&[]), RuntimeKind::Docker).missing, Some(FailureKind::ModelNotSet));
+        assert_eq!(launch(&config(&[]), RuntimeKind::Demo).missing, None);
+    }
+
+    #[test]
+    fn the_port_and_the_image_of_a_foreign_container_are_understood() {
+        let args = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(port_of(&args("serve m --port 9000")), Some(9000));
+        assert_eq!(port_of(&args("--port=1 --port=9001")), Some(9001));
+        assert_eq!(port_of(&args("serve m --port")), None);
+        for image in [
+            "vllm/vllm-openai:latest",
+            "localhost:5000/vllm/vllm-openai",
+            "registry.example/x/vllm-openai-cpu:v1",
+            "vllm:dev",
+        ] {
+            assert!(is_image(image), "{image}");
+        }
+        for image in ["ollama/ollama", "vllm-proxy", "postgres", "sha256:abcd"] {
+            assert!(!is_image(image), "{image}");
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Asks a service's port what is there: ready, silent, or somebody else.
+
+use super::http::{Http, NoAnswer};
+use app::model::PortHolder;
+use serde::Deserialize;
+use std::time::Duration;
+
+/// The time limit of one question.
+const LIMIT: Duration = Duration::from_secs(2);
+
+/// What the port said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// `/health` answered 200.
+    Ready {
+        /// Names from `/v1/models`, base model first; empty when that list cannot be read.
+        models: Vec<String>,
+        /// `max_model_len` of the first, in tokens.
+        max_model_len: Option<u64>,
+    },
+    /// Nobody listens, or nobody answers in time.
+    Silent,
+    /// `/health` answered something else than 200 (vLLM says 503 when its engine is dead).
+    Unwell(u16),
+    /// Something that is not vLLM listens there.
+    Other(PortHolder),
+}
+
+#[derive(Deserialize)]
+struct Models {
+    data: Vec<ServedModel>,
+}
+
+#[derive(Deserialize)]
+struct ServedModel {
+    id: String,
+    #[serde(default)]
+    max_model_len: Option<u64>,
+    #[serde(default)]
+    parent: Option<String>,
+}
+
+/// Asks `/health`, and `/v1/models` when it is well.
+pub async fn probe(http: &Http, base: &str, token: Option<&str>) -> Probe {
+    match http.get(base, "/health", None, LIMIT).await {
+        Ok((200, _)) => {
+            let (models, max_model_len) = models(http, base, token).await;
+            Probe::Ready { models, max_model_len }
+        }
+        Ok((status, _)) => match holder(http, base).await {
+            Some(PortHolder::Vllm { .. }) | None => Probe::Unwell(status),
+            Some(other) => Probe::Other(other),
+        },
+        Err(NoAnswer::Refused | NoAnswer::Timeout) => Probe::Silent,
+        Err(NoAnswer::Garbage) => Probe::Other(PortHolder::Unknown),
+    }
+}
+
+async fn models(http: &Http, base: &str, token: Option<&str>) -> (Vec<String>, Option<u64>) {
+    let Ok((200, body)) = http.get(base, "/v1/models", token, LIMIT).await else { return (Vec::new(), None) };
+    let Ok(list) = serde_json::from_slice::<Models>(&body) else { return (Vec::new(), None) };
+    let longest = list.data.first().and_then(|m| m.max_model_len);
+    let (base_models, adapters): (Vec<_>, Vec<_>) = list.data.into_iter().partition(|m| m.parent.is_none());
+    let names =
+        base_models.into_iter().chain(adapters).take(64).map(|m| m.id.chars().take(200).collect()).collect();
+    (names, longest)
+}
+
+/// Says who listens at `base`, as far as HTTP tells. `None` when nobody does.
+pub async fn holder(http: &Http, base: &str) -> Option<PortHolder> {
+    #[derive(Deserialize)]
+    struct Version {
+        version: String,
+    }
+    let version = |body: &[u8]| {
+        serde_json::from_slice::<Version>(body).ok().map(|v| v.version.chars().take(40).collect())
+    };
+    match http.get(base, "/api/version", None, LIMIT).await {
+        Err(NoAnswer::Refused) => return None,
+        Ok((200, body)) => {
+            if let Some(version) = version(&body) {
+                return Some(PortHolder::Ollama { version });
+            }
+        }
+        _ => {}
+    }
+    match http.get(base, "/version", None, LIMIT).await {
+        Ok((200, body)) => {
+            Some(version(&body).map_or(PortHolder::Unknown, |version| PortHolder::Vllm { version }))
+        }
+        _ => Some(PortHolder::Unknown),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::{Json, Router, http::StatusCode, routing::get};
+    use serde_json::json;
+
+    async fn serve(router: Router) -> String {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        format!("http://{address}")
+    }
+
+    #[tokio::test]
+    async fn a_healthy_vllm_names_its_models_base_first() {
+        let models = json!({"data": [
+            {"id": "adapter", "parent": "lydia"},
+            {"id": "lydia", "parent": null, "max_model_len": 512},
+        ]});
+        let base = serve(
+            Router::new()
+                .route("/health", get(|| async {}))
+                .route("/v1/models", get(move || async move { Json(models) })),
+        )
+        .await;
+        let got = probe(&Http::default(), &base, None).await;
+        assert_eq!(got, Probe::Ready { models: vec!["lydia".into(), "adapter".into()], max_model_len: None });
+    }
+
+    #[tokio::test]
+    async fn an_ollama_on_the_port_is_named() {
+        let base =
+            serve(Router::new().route("/api/version", get(|| async { Json(json!({"version": "0.12.3"})) })))
+                .await;
+        let got = probe(&Http::default(), &base, None).await;
+        assert_eq!(got, Probe::Other(PortHolder::Ollama { version: "0.12.3".into() }));
+    }
+
+    #[tokio::test]
+    async fn a_dead_engine_is_unwell_and_nobody_is_silent() {
+        let base = serve(
+            Router::new()
+                .route("/health", get(|| async { StatusCode::SERVICE_UNAVAILABLE }))
+                .route("/version", get(|| async { Json(json!({"version": "0.32.0"})) })),
+        )
+        .await;
+        assert_eq!(probe(&Http::default(), &base, None).await, Probe::Unwell(503));
+        assert_eq!(probe(&Http::default(), "http://127.0.0.1:1", None).await, Probe::Silent);
+    }
+
+    #[tokio::test]
+    async fn garbage_on_the_port_is_not_ready() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let base = format!("http://{}", listener.local_addr().expect("bound"));
+        tokio::spawn(async move {
+            while let Ok((mut socket, _)) = listener.accept().await {
+                let _ = tokio::io::AsyncWriteExt::write_all(&mut socket, b"SSH-2.0-OpenSSH_9.2\r\n").await;
+            }
+        });
+        assert_eq!(probe(&Http::default(), &base, None).await, Probe::Other(PortHolder::Unknown));
+    }
+}

@@ -1,0 +1,87 @@
+//! HTTP: routes, the walls around them, the page, the stream, and the plain API beside it. Only this room knows HTTP.
+//!
+//! In: requests. Out: answers made from memory; commands go to the `Control`. Nothing here waits for Docker, NVML or a
+//! service's port.
+
+mod api;
+mod page;
+mod problem;
+mod stream;
+mod walls;
+
+pub use walls::Hosts;
+
+use crate::supervisor::{Fleet, FleetControl};
+use app::api::{Caller, SharedControl, Who};
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{any, get, post};
+use leptos::config::LeptosOptions;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+use tower_http::services::ServeDir;
+
+/// What every handler has at hand.
+#[derive(Clone)]
+pub struct Site {
+    /// The services.
+    pub fleet: Arc<Fleet>,
+    /// What the page may ask.
+    pub control: SharedControl,
+    /// Leptos' own options.
+    pub leptos: LeptosOptions,
+    /// Neighbouring pages.
+    pub links: Arc<Vec<(String, String)>>,
+    /// Cancelled when the server stops: streams say goodbye.
+    pub stop: CancellationToken,
+}
+
+impl Site {
+    /// Puts a site together.
+    pub fn new(
+        fleet: Arc<Fleet>,
+        leptos: LeptosOptions,
+        links: Vec<(String, String)>,
+        stop: CancellationToken,
+    ) -> Self {
+        let control: SharedControl = Arc::new(FleetControl(fleet.clone()));
+        Self { fleet, control, leptos, links: Arc::new(links), stop }
+    }
+
+    /// Who asks. The one place where callers are made: today whoever reaches the loopback address.
+    pub const fn caller(&self) -> Caller {
+        Caller { who: Who::Local }
+    }
+}
+
+/// Commands and forms are small.
+const BODY_LIMIT: usize = 64 << 10;
+
+/// All routes, behind all walls.
+pub fn router(site: Site, hosts: Hosts, assets: PathBuf) -> Router {
+    let files = ServeDir::new(assets.join("pkg")).precompressed_br().precompressed_gzip();
+    Router::new()
+        .route("/", get(page::services))
+        .route("/services/{name}", get(page::service))
+        .route("/preferences", post(page::preferences))
+        .route("/favicon.svg", get(page::icon))
+        .route("/healthz", get(api::healthz))
+        .route("/api/services", get(api::services))
+        .route("/api/services/{name}", get(api::service))
+        .route("/api/services/{name}/start", post(api::start))
+        .route("/api/services/{name}/stop", post(api::stop))
+        .route("/api/services/{name}/restart", post(api::restart))
+        .route("/api/services/{name}/logs", get(api::logs))
+        .route("/api/services/{name}/container-logs", get(api::container_logs))
+        .route("/api/stream", get(stream::stream))
+        .route("/api/fn/{function}", post(page::server_function))
+        .route("/api/{*rest}", any(problem::no_such_place))
+        .nest_service("/pkg", files)
+        .fallback(page::not_found)
+        .method_not_allowed_fallback(problem::wrong_method)
+        .with_state(site)
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(axum::middleware::from_fn(walls::body_size))
+        .layer(axum::middleware::from_fn_with_state(hosts, walls::guard))
+}

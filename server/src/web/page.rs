@@ -1,0 +1,244 @@
+//! The page, rendered from what is known now, and the small things around it.
+
+use super::Site;
+use app::api::ApiError;
+use app::locales::Lang;
+use app::model::ServiceName;
+use app::{Boot, Route, Theme};
+use axum::Form;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use leptos::context::{provide_context, use_context};
+use leptos::nonce::use_nonce;
+use leptos_axum::ResponseOptions;
+use serde::Deserialize;
+
+/// Lines of the log in the first view.
+const TAIL: usize = 200;
+
+/// `/`
+pub async fn services(State(site): State<Site>, request: Request<Body>) -> Response {
+    render(site, Route::Services, StatusCode::OK, request).await
+}
+
+/// `/services/NAME`
+pub async fn service(State(site): State<Site>, Path(text): Path<String>, request: Request<Body>) -> Response {
+    match ServiceName::parse(&text).ok().filter(|name| site.fleet.world().service(name).is_some()) {
+        Some(name) => render(site, Route::Service { name }, StatusCode::OK, request).await,
+        None => render(site, Route::NotFound, StatusCode::NOT_FOUND, request).await,
+    }
+}
+
+/// Everywhere else.
+pub async fn not_found(State(site): State<Site>, request: Request<Body>) -> Response {
+    render(site, Route::NotFound, StatusCode::NOT_FOUND, request).await
+}
+
+async fn render(site: Site, route: Route, status: StatusCode, request: Request<Body>) -> Response {
+    let boot = boot(&site, route, request.headers(), request.uri().query());
+    let options = site.leptos.clone();
+    let shell = move || {
+        if let Some(response) = use_context::<ResponseOptions>() {
+            response.set_status(status);
+            if let Some(policy) = use_nonce().and_then(|nonce| HeaderValue::from_str(&policy(&nonce)).ok()) {
+                response.insert_header(header::CONTENT_SECURITY_POLICY, policy);
+            }
+            response.insert_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            response.insert_header(header::VARY, HeaderValue::from_static("Cookie, Accept-Language"));
+        }
+        app::shell(options.clone(), &boot)
+    };
+    leptos_axum::render_app_to_stream_with_context(|| {}, shell)(request).await.into_response()
+}
+
+/// Nothing from elsewhere, no inline code but ours, no frame around us.
+fn policy(nonce: &str) -> String {
+    let reload = if cfg!(debug_assertions) { " ws://127.0.0.1:3001 ws://localhost:3001" } else { "" };
+    format!(
+        "default-src 'none'; script-src 'self' 'nonce-{nonce}' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' data:; \
+         connect-src 'self'{reload}; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )
+}
+
+fn boot(site: &Site, route: Route, headers: &HeaderMap, query: Option<&str>) -> Boot {
+    let caller = site.caller();
+    let shown = match &route {
+        Route::Service { name } => Some(name.clone()),
+        Route::Services => site.fleet.world().services().first().map(|s| s.name.clone()),
+        Route::NotFound => None,
+    };
+    let (log, tail) = shown
+        .as_ref()
+        .and_then(|name| site.control.log_tail(&caller, name, TAIL).ok())
+        .map_or((None, Vec::new()), |(s, t)| (Some(s), t));
+    let mut snapshot = site.control.snapshot(&caller, None);
+    if let Route::Service { name } = &route {
+        snapshot.services.retain(|s| s.name == *name);
+    }
+    let settings = snapshot
+        .services
+        .iter()
+        .filter_map(|s| Some((s.name.clone(), site.control.settings(&caller, &s.name).ok()?)))
+        .collect();
+    Boot {
+        lang: cookie(headers, "lang").and_then(Lang::parse).unwrap_or_else(|| accepted(headers)),
+        theme: cookie(headers, "theme").and_then(Theme::parse).unwrap_or_default(),
+        links: site.links.to_vec(),
+        refusal: refusal(query),
+        snapshot,
+        route,
+        log,
+        tail,
+        settings,
+    }
+}
+
+/// What a form without JavaScript was told: server functions put it into the address that they send the browser back to.
+fn refusal(query: Option<&str>) -> Option<ApiError> {
+    let query = query?;
+    let encoded = query.split('&').find_map(|pair| pair.strip_prefix("__err="))?;
+    let value: String = percent_decode(encoded);
+    Some(server_fn::error::ServerFnUrlError::<ApiError>::decode_err(&value))
+}
+
+fn percent_decode(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let hex = (bytes[at] == b'%')
+            .then(|| text.get(at + 1..at + 3).and_then(|h| u8::from_str_radix(h, 16).ok()))
+            .flatten();
+        if let Some(byte) = hex {
+            out.push(byte);
+            at += 3;
+        } else {
+            out.push(if bytes[at] == b'+' { b' ' } else { bytes[at] });
+            at += 1;
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|v| v.to_str().ok())
+        .flat_map(|v| v.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find_map(|(key, value)| (key == name).then_some(value))
+}
+
+/// The first language that the browser prefers and that we speak.
+fn accepted(headers: &HeaderMap) -> Lang {
+    let Some(list) = headers.get(header::ACCEPT_LANGUAGE).and_then(|v| v.to_str().ok()) else {
+        return Lang::default();
+    };
+    let mut best: Option<(f32, Lang)> = None;
+    for entry in list.split(',').take(20) {
+        let mut parts = entry.trim().split(';');
+        let tag = parts.next().unwrap_or_default();
+        let Some(lang) = Lang::parse(&tag.split('-').next().unwrap_or_default().to_ascii_lowercase()) else {
+            continue;
+        };
+        let quality = parts.find_map(|p| p.trim().strip_prefix("q=")?.parse::<f32>().ok()).unwrap_or(1.0);
+        if best.is_none_or(|(q, _)| quality > q) {
+            best = Some((quality, lang));
+        }
+    }
+    best.map_or_else(Lang::default, |(_, lang)| lang)
+}
+
+/// The form of the switches in the header.
+#[derive(Debug, Deserialize)]
+pub struct Preferences {
+    lang: Option<String>,
+    theme: Option<String>,
+}
+
+/// Keeps a language or a theme in a cookie, and sends the browser back to where it was.
+pub async fn preferences(headers: HeaderMap, Form(wanted): Form<Preferences>) -> Response {
+    let back = headers
+        .get(header::REFERER)
+        .and_then(|r| r.to_str().ok())
+        .and_then(|r| r.parse::<axum::http::Uri>().ok())
+        .map_or_else(|| "/".to_owned(), |uri| uri.path().to_owned());
+    // A path of ours and nothing else: not `//host`.
+    let back = if back.starts_with('/') && !back.starts_with("//") { back } else { "/".to_owned() };
+    let mut response = Redirect::to(&back).into_response();
+    let lang = wanted.lang.as_deref().and_then(Lang::parse).map(|l| ("lang", l.code()));
+    let theme = wanted.theme.as_deref().and_then(Theme::parse).map(|t| ("theme", t.as_str()));
+    for (name, value) in [lang, theme].into_iter().flatten() {
+        if let Ok(value) =
+            HeaderValue::from_str(&format!("{name}={value}; Path=/; Max-Age=31536000; SameSite=Strict"))
+        {
+            response.headers_mut().append(header::SET_COOKIE, value);
+        }
+    }
+    response
+}
+
+/// Server functions: the same control, the same caller.
+pub async fn server_function(State(site): State<Site>, request: Request<Body>) -> Response {
+    let (control, caller) = (site.control.clone(), site.caller());
+    leptos_axum::handle_server_fns_with_context(
+        move || {
+            provide_context(control.clone());
+            provide_context(caller.clone());
+        },
+        request,
+    )
+    .await
+    .into_response()
+}
+
+/// The page's icon.
+pub async fn icon() -> Response {
+    const ICON: &str = r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><rect width="16" height="16" rx="3" fill="#1f3a4d"/><path d="M3 9h2.5l1.5-4 2 7 1.5-3H13" fill="none" stroke="#7fd1ae" stroke-width="1.5" stroke-linecap="round" stroke-linejoin="round"/></svg>"##;
+    let headers = [(header::CONTENT_TYPE, "image/svg+xml"), (header::CACHE_CONTROL, "max-age=86400")];
+    (headers, ICON).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(header::HeaderName, &str)]) -> HeaderMap {
+        pairs.iter().map(|(k, v)| (k.clone(), HeaderValue::from_str(v).expect("a value"))).collect()
+    }
+
+    #[test]
+    fn the_language_is_the_browsers_best_that_we_speak() {
+        let of = |list: &str| accepted(&headers(&[(header::ACCEPT_LANGUAGE, list)]));
+        assert_eq!(of("ru-RU,ru;q=0.9,en;q=0.8"), Lang::Ru);
+        assert_eq!(of("de,en;q=0.7,ru;q=0.9"), Lang::Ru);
+        assert_eq!(of("de, fr"), Lang::En);
+        assert_eq!(of("en;q=oops,;;;,ru"), Lang::En);
+        assert_eq!(accepted(&HeaderMap::new()), Lang::En);
+    }
+
+    #[tokio::test]
+    async fn preferences_go_back_to_a_path_of_ours_alone() {
+        for (referer, back) in [
+            ("http://127.0.0.1:3000/services/vllm?x=1", "/services/vllm"),
+            ("http://evil.example//evil.example/", "/"),
+            ("nonsense", "/"),
+        ] {
+            let form = Form(Preferences { lang: Some("ru".into()), theme: Some("<script>".into()) });
+            let response = preferences(headers(&[(header::REFERER, referer)]), form).await;
+            assert_eq!(response.headers()[header::LOCATION], back, "{referer}");
+            let cookies: Vec<_> = response.headers().get_all(header::SET_COOKIE).iter().collect();
+            assert_eq!(cookies.len(), 1, "an unknown theme is not kept");
+        }
+    }
+
+    #[test]
+    fn cookies_are_found_by_their_whole_name() {
+        let map = headers(&[(header::COOKIE, "xlang=en; lang=ru;theme=dark")]);
+        assert_eq!(cookie(&map, "lang"), Some("ru"));
+        assert_eq!(cookie(&map, "heme"), None);
+    }
+}

@@ -1,0 +1,72 @@
+//! Refusals to programs, as RFC 9457 problem details.
+
+use app::api::ApiError;
+use axum::Json;
+use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+/// One refusal.
+#[derive(Debug)]
+pub struct Problem {
+    status: StatusCode,
+    title: &'static str,
+    detail: String,
+}
+
+impl Problem {
+    /// A refusal with this status.
+    pub fn new(status: StatusCode, title: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, title, detail: detail.into() }
+    }
+
+    /// A parameter that is not allowed.
+    pub fn parameter(name: &str, value: &str, allowed: &str) -> Self {
+        let value: String = value.chars().take(80).collect();
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "Bad parameter",
+            format!("{name}: {value:?} is not allowed: {allowed}"),
+        )
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = json!({ "type": "about:blank", "title": self.title, "status": self.status.as_u16(), "detail": self.detail });
+        let mut response = (self.status, Json(body)).into_response();
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        response
+    }
+}
+
+impl From<ApiError> for Problem {
+    fn from(error: ApiError) -> Self {
+        let (status, title) = match &error {
+            ApiError::UnknownService { .. } => (StatusCode::NOT_FOUND, "Unknown service"),
+            ApiError::BadName { .. } => (StatusCode::BAD_REQUEST, "Bad name"),
+            ApiError::NotACandidate { .. } => (StatusCode::CONFLICT, "Not a candidate"),
+            ApiError::Unreachable => (StatusCode::SERVICE_UNAVAILABLE, "Engine unreachable"),
+            ApiError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "Busy"),
+            ApiError::Transport { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "Failed"),
+        };
+        Self::new(status, title, error.to_string())
+    }
+}
+
+/// For addresses under `/api` that are none.
+pub async fn no_such_place(uri: Uri) -> Problem {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "No such address",
+        format!("nothing lives at {}", uri.path().chars().take(200).collect::<String>()),
+    )
+}
+
+/// For addresses that know other methods.
+pub async fn wrong_method(method: Method, uri: Uri) -> Problem {
+    let path: String = uri.path().chars().take(200).collect();
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "Wrong method", format!("{path} does not take {method}"))
+}

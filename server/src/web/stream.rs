@@ -1,0 +1,238 @@
+//! `GET /api/stream?logs=NAME[&after=RUN.SEQ]`: a snapshot, then every change, over Server-Sent Events.
+//!
+//! Each viewer is a loop that is asked for more only when its connection takes more: while a send is in flight, lines
+//! gather in the ring and states settle, so that a slow viewer gets fewer, larger batches and costs the others nothing.
+
+use super::Site;
+use super::problem::Problem;
+use crate::logs::{Batch, Cursor, Feed};
+use crate::supervisor::{Fleet, Seat};
+use app::model::{
+    Bye, Gpu, Host, LogPosition, Ping, RunOpened, Service, ServiceName, ServiceRemoved, Timestamp,
+};
+use axum::body::{Body, Bytes};
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// A connection that is silent for longer is taken for dead by the page.
+const PING: Duration = Duration::from_secs(10);
+/// The largest batch of lines.
+const BATCH: usize = 256 << 10;
+
+/// Opens a stream.
+pub async fn stream(
+    State(site): State<Site>,
+    Query(parameters): Query<HashMap<String, String>>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let log = match parameters.get("logs").filter(|l| !l.is_empty()) {
+        None => None,
+        Some(text) => {
+            let unknown = || {
+                Problem::from(app::api::ApiError::UnknownService { name: text.chars().take(80).collect() })
+            };
+            let name = ServiceName::parse(text).map_err(|_| unknown())?;
+            let feed = site.fleet.feed(&name).ok_or_else(unknown)?;
+            Some((name, feed))
+        }
+    };
+    let place = |key: &str, text: &str| -> Result<Cursor, Problem> {
+        let position: LogPosition =
+            text.parse().map_err(|()| Problem::parameter(key, text, "RUN.SEQ, such as 17.4203"))?;
+        Ok(Cursor::after(position))
+    };
+    // What the browser itself remembers is newer than what the address says.
+    let cursor = match (
+        headers.get("last-event-id").and_then(|v| v.to_str().ok()),
+        parameters.get("after"),
+        parameters.get("tail"),
+    ) {
+        (Some(id), _, _) if !id.is_empty() => place("Last-Event-ID", id)?,
+        (_, Some(after), _) => place("after", after)?,
+        (_, _, Some(tail)) => {
+            Cursor::tail(tail.parse().map_err(|_| Problem::parameter("tail", tail, "a number of lines"))?)
+        }
+        _ => Cursor::from_start(),
+    };
+    let viewer = Viewer::new(site, log, cursor);
+    let body = Body::from_stream(futures::stream::unfold(viewer, |mut viewer| async move {
+        let bytes = viewer.next().await?;
+        Some((Ok::<_, std::convert::Infallible>(bytes), viewer))
+    }));
+    let mut response = body.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform"));
+    // Proxies of the nginx family would hold events back.
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    Ok(response)
+}
+
+/// One open stream.
+struct Viewer {
+    site: Site,
+    _seat: Seat,
+    world: watch::Receiver<u64>,
+    services: Vec<Arc<Service>>,
+    gpus: Arc<Vec<Gpu>>,
+    host: Arc<Host>,
+    log: Option<Log>,
+    greeted: bool,
+    ended: bool,
+    ping: Instant,
+}
+
+struct Log {
+    name: ServiceName,
+    feed: Arc<Feed>,
+    news: watch::Receiver<u64>,
+    cursor: Cursor,
+}
+
+impl Viewer {
+    fn new(site: Site, log: Option<(ServiceName, Arc<Feed>)>, cursor: Cursor) -> Self {
+        let world = site.fleet.world().clone();
+        let log = log.map(|(name, feed)| Log { name, news: feed.subscribe(), feed, cursor });
+        Self {
+            _seat: world.take_seat(),
+            world: world.subscribe(),
+            services: Vec::new(),
+            gpus: world.gpus(),
+            host: world.host(),
+            site,
+            log,
+            greeted: false,
+            ended: false,
+            ping: Instant::now() + PING,
+        }
+    }
+
+    /// The next bytes for the connection; `None` at its end.
+    async fn next(&mut self) -> Option<Bytes> {
+        if self.ended {
+            return None;
+        }
+        if !self.greeted {
+            self.greeted = true;
+            return Some(self.greet());
+        }
+        loop {
+            let mut out = String::new();
+            self.changes(&mut out);
+            if let Some(log) = &mut self.log {
+                log.news.mark_unchanged();
+                log.read(&mut out);
+            }
+            if !out.is_empty() {
+                // A stream that talks needs no ping to prove that it lives, but a quiet world shall not go without clock.
+                if self.ping <= Instant::now() {
+                    self.beat(&mut out);
+                }
+                return Some(Bytes::from(out));
+            }
+            let log_news = async {
+                match &mut self.log {
+                    Some(log) => log.news.changed().await.is_ok(),
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                // An ended sender means that the server goes, which `stop` tells.
+                _ = self.world.changed() => {}
+                alive = log_news => if !alive { self.log = None; },
+                () = tokio::time::sleep_until(self.ping) => {
+                    self.beat(&mut out);
+                    return Some(Bytes::from(out));
+                }
+                () = self.site.stop.cancelled() => {
+                    self.ended = true;
+                    event(&mut out, "bye", &Bye { reason: "shutdown".to_owned() });
+                    return Some(Bytes::from(out));
+                }
+            }
+        }
+    }
+
+    fn beat(&mut self, out: &mut String) {
+        self.ping = Instant::now() + PING;
+        event(out, "ping", &Ping { now: Timestamp::now() });
+    }
+
+    fn greet(&mut self) -> Bytes {
+        let fleet = &self.site.fleet;
+        self.world.mark_unchanged();
+        (self.services, self.gpus, self.host) =
+            (fleet.world().services(), fleet.world().gpus(), fleet.world().host());
+        if let Some(log) = &mut self.log {
+            log.feed.place(&mut log.cursor);
+        }
+        let snapshot = self.site.control.snapshot(&self.site.caller(), self.log.as_ref().map(|l| &l.name));
+        let mut out = String::with_capacity(4096);
+        event(&mut out, "snapshot", &snapshot);
+        Bytes::from(out)
+    }
+
+    /// What differs from what this viewer was told last.
+    fn changes(&mut self, out: &mut String) {
+        let world = self.site.fleet.world();
+        self.world.mark_unchanged();
+        let now = Timestamp::now();
+        let services = world.services();
+        for service in &services {
+            if !self.services.iter().any(|old| Arc::ptr_eq(old, service)) {
+                event(out, "service", &Fleet::dated(service, now));
+            }
+        }
+        for gone in self.services.iter().filter(|old| !services.iter().any(|s| s.name == old.name)) {
+            event(out, "service-removed", &ServiceRemoved { name: gone.name.clone() });
+        }
+        self.services = services;
+        let (gpus, host) = (world.gpus(), world.host());
+        if !Arc::ptr_eq(&self.gpus, &gpus) {
+            event(out, "gpu", &*gpus);
+            self.gpus = gpus;
+        }
+        if !Arc::ptr_eq(&self.host, &host) {
+            event(out, "host", &*host);
+            self.host = host;
+        }
+    }
+}
+
+impl Log {
+    fn read(&mut self, out: &mut String) {
+        while out.len() < BATCH {
+            let Some(batch) = self.feed.read(&mut self.cursor, BATCH) else { return };
+            match batch {
+                Batch::Run { run, started, previous } => {
+                    event(out, "run", &RunOpened { service: self.name.clone(), run, started, previous });
+                }
+                Batch::Lines { run, last, json, .. } => {
+                    // The lines are JSON already: no second pass over them.
+                    let _ = write!(out, "event: lines\nid: {run}.{last}\ndata: {{\"run\":{run},\"lines\":[");
+                    out.push_str(&json);
+                    out.push_str("]}\n\n");
+                }
+                Batch::Gap(gap) => event(out, "gap", &gap),
+                Batch::Progress(progress) => event(out, "progress", &progress),
+            }
+        }
+    }
+}
+
+fn event(out: &mut String, name: &str, data: &impl Serialize) {
+    match serde_json::to_string(data) {
+        Ok(json) => {
+            let _ = write!(out, "event: {name}\ndata: {json}\n\n");
+        }
+        Err(error) => tracing::error!(name, %error, "an event could not be written"),
+    }
+}

@@ -1,0 +1,194 @@
+//! The walls: who may address us (Host), from where (Origin, Sec-Fetch-Site), and what a browser may do with our answers.
+//!
+//! Any page in another tab can send requests to a loopback address, and a name that it owns can be pointed there (DNS
+//! rebinding). So: the Host must be one of ours; whatever changes something is a POST that does not come from another site,
+//! and so is the stream.
+
+use super::problem::Problem;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// Host names that we answer to, whatever the port.
+#[derive(Clone, Debug)]
+pub struct Hosts(Arc<Vec<String>>);
+
+impl Hosts {
+    /// Loopback's names, and these.
+    pub fn new(further: Vec<String>) -> Self {
+        Self(Arc::new(further))
+    }
+
+    fn allows(&self, authority: &str) -> bool {
+        let host = host_of(authority).to_ascii_lowercase();
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        host == "localhost"
+            || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+            || self.0.iter().any(|h| host_of(h) == host)
+    }
+}
+
+/// The host of `host[:port]` or `[ipv6][:port]`.
+fn host_of(authority: &str) -> &str {
+    if authority.starts_with('[') {
+        return authority.find(']').map_or(authority, |end| &authority[..=end]);
+    }
+    match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) && !host.contains(':') => host,
+        _ => authority,
+    }
+}
+
+/// Whether a request comes from our own page, or from no page at all.
+fn same_origin(headers: &HeaderMap, authority: &str) -> bool {
+    if let Some(site) = headers.get("sec-fetch-site") {
+        return site == "same-origin" || site == "none";
+    }
+    match headers.get(header::ORIGIN) {
+        // Not a browser, or one so old that nothing can be told: a Host of ours is all that can be asked.
+        None => true,
+        Some(origin) => origin
+            .to_str()
+            .ok()
+            .and_then(|o| o.split_once("://"))
+            .is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(authority)),
+    }
+}
+
+/// Stands before every route.
+pub async fn guard(State(hosts): State<Hosts>, request: Request, next: Next) -> Response {
+    let authority = request
+        .headers()
+        .get(header::HOST)
+        .and_then(|h| h.to_str().ok())
+        .or_else(|| request.uri().authority().map(axum::http::uri::Authority::as_str))
+        .unwrap_or_default()
+        .to_owned();
+    if !hosts.allows(&authority) {
+        let shown: String = authority.chars().take(100).collect();
+        return with_headers(
+            Problem::new(
+                StatusCode::MISDIRECTED_REQUEST,
+                "Unknown host",
+                format!("{shown:?} is not a name of this server: add it with SERVICES_HOSTS if it should be"),
+            )
+            .into_response(),
+        );
+    }
+    let safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    let guarded = !safe || request.uri().path() == "/api/stream";
+    if guarded && !same_origin(request.headers(), &authority) {
+        tracing::warn!(path = %request.uri().path(), "refused a request from another site");
+        return with_headers(
+            Problem::new(
+                StatusCode::FORBIDDEN,
+                "Another site",
+                "requests that change something must come from this page",
+            )
+            .into_response(),
+        );
+    }
+    with_headers(next.run(request).await)
+}
+
+/// Refuses a body that says it is too long before anybody reads it.
+pub async fn body_size(request: Request, next: Next) -> Response {
+    let length = request
+        .headers()
+        .get(header::CONTENT_LENGTH)
+        .and_then(|v| v.to_str().ok())
+        .and_then(|v| v.parse::<u64>().ok());
+    if length.is_some_and(|l| l > super::BODY_LIMIT as u64) {
+        return Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "Too large",
+            format!("a body may have at most {} bytes", super::BODY_LIMIT),
+        )
+        .into_response();
+    }
+    next.run(request).await
+}
+
+/// What a browser may do with our answers. The page brings its own policy, with its nonce.
+fn with_headers(mut response: Response) -> Response {
+    const HEADERS: [(HeaderName, &str); 5] = [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "same-origin"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ];
+    let headers = response.headers_mut();
+    for (name, value) in HEADERS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers
+        .entry(header::CONTENT_SECURITY_POLICY)
+        .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_and_named_hosts_are_ours_and_no_others() {
+        let hosts = Hosts::new(vec!["box.lan".into()]);
+        for ours in [
+            "localhost",
+            "localhost:3000",
+            "LOCALHOST:1",
+            "127.0.0.1:3000",
+            "127.5.6.7",
+            "[::1]:3000",
+            "box.lan:8443",
+            "box.lan",
+        ] {
+            assert!(hosts.allows(ours), "{ours}");
+        }
+        for foreign in [
+            "",
+            "evil.example",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example:3000",
+            "192.168.0.1",
+            "[::2]:3000",
+            "box.lan.evil",
+        ] {
+            assert!(!hosts.allows(foreign), "{foreign}");
+        }
+    }
+
+    #[test]
+    fn another_site_is_told_from_our_page() {
+        let with = |pairs: &[(&str, &str)]| {
+            let headers: HeaderMap = pairs
+                .iter()
+                .map(|(k, v)| {
+                    (
+                        HeaderName::from_bytes(k.as_bytes()).expect("a name"),
+                        HeaderValue::from_str(v).expect("a value"),
+                    )
+                })
+                .collect();
+            same_origin(&headers, "127.0.0.1:3000")
+        };
+        assert!(with(&[]));
+        assert!(with(&[("origin", "http://127.0.0.1:3000")]));
+        assert!(with(&[("sec-fetch-site", "same-origin"), ("origin", "null")]));
+        assert!(with(&[("sec-fetch-site", "none")]));
+        for bad in [
+            &[("origin", "http://evil.example")][..],
+            &[("origin", "null")],
+            &[("origin", "http://127.0.0.1:3001")],
+            &[("sec-fetch-site", "cross-site")],
+            &[("sec-fetch-site", "same-site"), ("origin", "http://127.0.0.1:3000")],
+        ] {
+            assert!(!with(bad), "{bad:?}");
+        }
+    }
+}
