@@ -17,6 +17,7 @@ if [ -z "${SERVICES_TEST_DOCKER:-}" ]; then
 	trap stop_engine EXIT
 	[ -z "$ENGINE" ] || start_engine
 fi
-[ -x target/release/server ] || die "target/release/server is missing: run make run or make test first"
+export SERVICES_BINARY=${SERVICES_BINARY:-$ROOT/target/release/server}
+[ -x "$SERVICES_BINARY" ] || die "$SERVICES_BINARY is missing: run make run or make test first"
 cd end2end
 npx --no-install playwright test "$@"

@@ -14,6 +14,9 @@ pub mod model;
 mod pages;
 #[cfg(feature = "ssr")]
 mod shell;
+#[cfg(test)]
+#[cfg(feature = "ssr")]
+mod tests;
 
 pub use boot::{Boot, Route, Theme};
 pub use pages::App;
@@ -31,6 +34,6 @@ pub fn hydrate() {
         .and_then(|json| serde_json::from_str::<Boot>(&json).ok());
     // Without its boot data the page stays as the server rendered it: its forms work without us.
     if let Some(boot) = boot {
-        leptos::mount::hydrate_body(move || leptos::view! { <App boot=boot.clone()/> });
+        leptos::mount::hydrate_body(move || leptos::view! { <App boot=boot/> });
     }
 }

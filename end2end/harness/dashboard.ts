@@ -5,7 +5,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { removeContainer, root, socket, unique } from "./docker.ts";
-import { ask, freePort, until, type Ask } from "./net.ts";
+import { ask, Final, freePort, until, type Ask } from "./net.ts";
 import { Sim } from "./sim.ts";
 import { Sse } from "./sse.ts";
 
@@ -30,6 +30,9 @@ export interface Options {
   /** Arguments of the server. */
   args?: string[];
 }
+
+/** Another build than the release one, such as target/debug/server while developing. */
+const binary = process.env["SERVICES_BINARY"] ?? `${root}/target/release/server`;
 
 export const INSTANT = "vllm/vllm-openai:instant";
 export const SLOW = "vllm/vllm-openai:slow";
@@ -57,7 +60,7 @@ export class Dashboard {
     const all: Record<string, string> = {
       PATH: process.env["PATH"] ?? "",
       HOME: folder,
-      RUST_BACKTRACE: "1",
+      RUST_BACKTRACE: "0",
       SERVICES_STATE_DIR: join(folder, "state"),
       SERVICES_ADDR: `127.0.0.1:${port}`,
       DOCKER_HOST: socket || `unix://${folder}/none.sock`,
@@ -69,6 +72,8 @@ export class Dashboard {
       ...env,
     };
     for (const [name, value] of Object.entries(all)) if (value === "" && name in env) delete all[name];
+    // Without it the dashboard would look for the machine's own engine.
+    if (all["DOCKER_HOST"] === undefined) throw new Error("a test may not take DOCKER_HOST away");
     return new Dashboard(port, enginePort, folder, container, all, args);
   }
 
@@ -93,14 +98,14 @@ export class Dashboard {
 
   /** Starts the program, on the same state folder each time, and waits until it answers. */
   async up() {
-    const child = spawn(`${root}/target/release/server`, this.args, { env: this.env, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(binary, this.args, { env: this.env, stdio: ["ignore", "pipe", "pipe"] });
     this.#child = child;
     const keep = (text: Buffer) => (this.output += text.toString());
     child.stdout.on("data", keep);
     child.stderr.on("data", keep);
     child.on("error", (error) => (this.output += String(error)));
     await until("the dashboard's /healthz", 20_000, async () => {
-      if (!this.alive) throw new Error(`the dashboard ended: ${this.output.slice(-2000)}`);
+      if (!this.alive) throw new Final(`the dashboard ended: ${this.output.slice(-2000)}`);
       return (await ask(`${this.url}/healthz`)).status === 200;
     });
   }

@@ -14,6 +14,9 @@ export function freePort(): Promise<number> {
   });
 }
 
+/** An error that no waiting will mend. */
+export class Final extends Error {}
+
 /** Polls until `probe` gives a value; errors count as "not yet". */
 export async function until<T>(what: string, ms: number, probe: () => Promise<T | undefined | false>): Promise<T> {
   const end = Date.now() + ms;
@@ -24,6 +27,7 @@ export async function until<T>(what: string, ms: number, probe: () => Promise<T 
       if (value !== undefined && value !== false) return value;
       last = undefined;
     } catch (error) {
+      if (error instanceof Final) throw error;
       last = error;
     }
     await sleep(50);

@@ -215,7 +215,7 @@ const problems: [what: string, method: string, path: string, status: number, bod
   ["an unknown address under /api", "GET", "/api/nothing", 404],
   ["a command by GET", "GET", "/api/services/vllm/start", 405],
   ["a stream by POST", "POST", "/api/stream", 405],
-  ["a body that is too large", "POST", "/api/services/vllm/start", 413, "x".repeat(3 << 20)],
+  ["a body that is too large", "POST", "/api/services/vllm/start", 413, "x".repeat(200_000)],
   ["a place that is none", "GET", "/api/stream?logs=vllm&after=abc", 400],
   ["a limit that is none", "GET", "/api/services/vllm/logs?limit=minus", 400],
 ];
@@ -238,7 +238,7 @@ test("an engine that answers garbage, or not at all, is a clear state and no bus
   });
   const silent = net.createServer((socket) => socket.on("error", () => undefined));
   for (const [server, why] of [[garbage, /garbage/], [silent, /timeout|garbage/]] as const) {
-    const dash = await dashboard({ env: { DOCKER_HOST: "" } });
+    const dash = await dashboard({ env: { DOCKER_HOST: "unix:///nonexistent/docker.sock" } });
     const path = `${dash.folder}/fake.sock`;
     await new Promise<void>((resolve) => server.listen(path, resolve));
     await dash.down();

@@ -124,6 +124,8 @@ async fn serve(config: Config) -> Result<(), String> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
+    // Leptos renders on this runtime. An error would mean that it was told before: that is fine, too.
+    let _ = any_spawner::Executor::init_tokio();
     let assets = assets()?;
     let address = config.dashboard.addr.value;
     let listener = TcpListener::bind(address)

@@ -37,7 +37,7 @@ pub fn Controls(world: World, service: ArcRwSignal<Service>, refusal: RwSignal<O
         (Verb::Stop, "stop", words.stop, Icon::Stop),
         (Verb::Restart, "restart", words.restart, Icon::Restart),
     ];
-    let forms = buttons.map(|(verb, code, label, mark)| {
+    let forms = buttons.map(move |(verb, code, label, mark)| {
         let service = service.clone();
         let idle = Signal::derive(move || pending.get() || !service.with(|s| makes_sense(s, verb)));
         view! {

@@ -3,7 +3,7 @@
 use super::icon::{Icon, icon};
 use crate::boot::Theme;
 use crate::live::{Connection, World};
-use crate::locales::Lang;
+use crate::locales::{Lang, clock_of_day};
 use leptos::prelude::*;
 
 /// The head of every page.
@@ -44,11 +44,19 @@ fn ConnectionMark(world: World) -> AnyView {
         ),
         Connection::Live => ("live", words.live, "M8 3a5 5 0 1 0 0 10A5 5 0 1 0 8 3z"),
         Connection::Reconnecting => {
-            ("reconnecting", words.reconnecting, "M8 2v2.500a3.500 3.500 0 1 1-3.500 3.500H2A6 6 0 1 0 8 2z")
+            ("reconnecting", words.reconnecting, "M8 2v2.5a3.5 3.5 0 1 1-3.5 3.5H2A6 6 0 1 0 8 2z")
         }
         Connection::Lost => {
-            ("lost", words.lost, "M4 2.500l4 4 4-4L13.500 4l-4 4 4 4-1.500 1.500-4-4-4 4L2.500 12l4-4-4-4z")
+            ("lost", words.lost, "M4 2.5l4 4 4-4L13.5 4l-4 4 4 4-1.5 1.5-4-4-4 4L2.5 12l4-4-4-4z")
         }
+    };
+    // What is shown while nothing is heard is as old as the last thing heard.
+    let as_of = move || {
+        matches!(connection.get(), Connection::Reconnecting | Connection::Lost).then(|| {
+            let offset = world.offset_minutes.get().unwrap_or(0);
+            let time = clock_of_day(world.heard.get().millis(), offset);
+            view! { <span class="as-of">{(words.as_of)(&time)}</span> }
+        })
     };
     view! {
         <p class=move || format!("connection {}", parts().0)>
@@ -57,6 +65,7 @@ fn ConnectionMark(world: World) -> AnyView {
                 <path fill="currentColor" fill-rule="evenodd" d=move || parts().2></path>
             </svg>
             <span class="with-script">{move || parts().1}</span>
+            {as_of}
             <span class="without-script">{words.without_script}</span>
         </p>
     }

@@ -48,10 +48,10 @@ pub fn Gpus(world: World) -> AnyView {
 pub fn Found(world: World) -> AnyView {
     let words = world.words;
     let refusal = RwSignal::new(None::<ApiError>);
-    let found = Memo::new(move |_| world.host.with(|host| (host.candidates.clone(), host.foreign.clone())));
-    move || {
-        {
-        let (candidates, foreign) = found.get();
+    let found_here =
+        Memo::new(move |_| world.host.with(|host| (host.candidates.clone(), host.foreign.clone())));
+    let found = move || {
+        let (candidates, foreign) = found_here.get();
         (!candidates.is_empty() || !foreign.is_empty()).then(|| {
             let containers = (!candidates.is_empty()).then(|| {
                 let rows = candidates.into_iter().map(|it| candidate(world, it, refusal)).collect_view();
@@ -76,8 +76,8 @@ pub fn Found(world: World) -> AnyView {
                 </section>
             }
         })
-    }.into_any()
-    }
+    };
+    found.into_any()
 }
 
 fn candidate(world: World, it: Candidate, refusal: RwSignal<Option<ApiError>>) -> AnyView {

@@ -1,7 +1,7 @@
 //! What the page as a whole has to say: a new version, a refusal, changes for those who listen.
 
 use crate::api::ApiError;
-use crate::live::{Connection, World};
+use crate::live::World;
 use leptos::prelude::*;
 
 /// Above everything else.
@@ -12,15 +12,6 @@ pub fn Notices(
     refusal: Option<ApiError>,
 ) -> AnyView {
     let words = world.words;
-    let stale = move || {
-        matches!(world.connection.get(), Connection::Reconnecting | Connection::Lost).then(|| {
-            let time = crate::locales::clock_of_day(
-                world.heard.get().millis(),
-                world.offset_minutes.get().unwrap_or(0),
-            );
-            view! { <p class="notice stale">{(words.as_of)(&time)}</p> }
-        })
-    };
     let outdated = move || {
         world.outdated.get().then(|| {
             view! {
@@ -35,7 +26,6 @@ pub fn Notices(
         <div class="notices">
             {refusal.map(|error| view! { <p class="notice refusal" role="alert">{(words.error)(&error)}</p> })}
             {outdated}
-            {stale}
         </div>
         <div class="hidden" aria-live="polite">{move || world.announced.get()}</div>
     }.into_any()

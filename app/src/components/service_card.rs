@@ -62,7 +62,7 @@ pub fn ServiceCard(
     };
     let container_logs = format!("/api/services/{name}/container-logs");
     view! {
-        <article class="card" aria-labelledby=heading.clone()>
+        <article class="card" aria-labelledby=heading>
             <h2 id=heading.clone()>{title}</h2>
             {move || flags.get().0.then(|| view! { <p class="demo">{words.demo}</p> })}
             <StateLine world=world service=service.clone()/>
@@ -123,8 +123,7 @@ fn StateLine(world: World, service: ArcRwSignal<Service>) -> AnyView {
 #[component]
 fn Sentence(world: World, service: ArcRwSignal<Service>) -> AnyView {
     let words = world.words;
-    move || {
-        {
+    let sentence = move || {
         service.with(|s| {
             let said = (words.sentence)(s);
             let bar = match &s.state {
@@ -156,10 +155,10 @@ fn Sentence(world: World, service: ArcRwSignal<Service>) -> AnyView {
                     {bar}
                     {(!said.now.is_empty()).then(|| view! { <p class="now">{said.now.clone()}</p> })}
                     {evidence}
-                    {warnings.into_iter().map(|text| view! { <p class="warning">{text}</p> }).collect_view()}
+                    {warnings.into_iter().map(|text| view! { <p class="caution">{text}</p> }).collect_view()}
                 </div>
             }
         })
-    }.into_any()
-    }
+    };
+    sentence.into_any()
 }

@@ -35,7 +35,7 @@ pub fn Values(world: World, service: ArcRwSignal<Service>) -> AnyView {
         let service = service.clone();
         move || {
             let model = service.with(|s| s.model.clone()).unwrap_or_else(|| words.none.to_owned());
-            view! { <dd class="model" title=model.clone()>{model.clone()}</dd> }
+            view! { <dd class="model" title=model>{model.clone()}</dd> }
         }
     };
     let gpu_memory = {

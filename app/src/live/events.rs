@@ -1,7 +1,7 @@
 //! What the events of the stream do to the world.
 
 use super::{Watched, World, watch};
-use crate::model::{Gpu, Service, ServiceName, Snapshot};
+use crate::model::{Service, ServiceName, Snapshot};
 use leptos::prelude::*;
 
 impl World {
@@ -44,14 +44,6 @@ impl World {
         self.services.update(|all| all.retain(|w| w.name != *name));
     }
 
-    /// One GPU changed.
-    pub fn gpu(&self, gpu: Gpu) {
-        self.gpus.update(|all| match all.iter_mut().find(|known| known.uuid == gpu.uuid) {
-            Some(known) => *known = gpu,
-            None => all.push(gpu),
-        });
-    }
-
     fn replace(&self, known: &Watched, service: Service) {
         let (same, same_word) = known.service.with_untracked(|old| {
             (*old == service, std::mem::discriminant(&old.state) == std::mem::discriminant(&service.state))
@@ -69,5 +61,44 @@ impl World {
 pub fn set_if_new<T: PartialEq + Send + Sync + 'static>(signal: RwSignal<T>, value: T) {
     if signal.with_untracked(|old| *old != value) {
         signal.set(value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{State, Timestamp};
+    use crate::tests::{boot, service};
+
+    #[test]
+    fn a_change_of_state_is_announced_and_the_rest_is_not() {
+        Owner::new().with(|| {
+            let world = World::new(&boot(vec![service("vllm")]));
+            let mut changed = service("vllm");
+            changed.model = Some("lydia".to_owned());
+            world.service(changed.clone());
+            assert_eq!(world.announced.get_untracked(), "");
+            changed.state = State::Running { since: Timestamp::from_millis(0) };
+            world.service(changed.clone());
+            assert_eq!(world.announced.get_untracked(), "vLLM: Running");
+            let held = world.services.get_untracked();
+            assert_eq!(held[0].service.get_untracked(), changed);
+        });
+    }
+
+    #[test]
+    fn a_snapshot_keeps_the_signal_of_a_service_that_stays() {
+        Owner::new().with(|| {
+            let world = World::new(&boot(vec![service("vllm"), service("other")]));
+            let held = world.services.get_untracked()[0].service.clone();
+            let mut snapshot = boot(vec![service("new"), service("vllm")]).snapshot;
+            snapshot.services[1].model = Some("lydia".to_owned());
+            world.snapshot(snapshot);
+            let names: Vec<_> = world.services.get_untracked().iter().map(|w| w.name.to_string()).collect();
+            assert_eq!(names, ["new", "vllm"]);
+            assert_eq!(held.get_untracked().model.as_deref(), Some("lydia"));
+            world.removed(&held.get_untracked().name);
+            assert_eq!(world.services.get_untracked().len(), 1);
+        });
     }
 }

@@ -35,7 +35,7 @@ const EVENTS: [&str; 11] = [
 const SILENCE_MS: f64 = 25_000.0;
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// A tab that stays hidden for this long gets no more lines until it is seen again.
-const HIDDEN_FOR: Duration = Duration::from_secs(30);
+const HIDDEN_FOR: Duration = Duration::from_secs(10);
 /// After this many failed tries in a row the connection is called lost.
 const LOST_AFTER: u32 = 4;
 
@@ -222,7 +222,7 @@ impl Stream {
             "snapshot" => read::<Snapshot>(&kind, &data, |snapshot| self.snapshot(snapshot)),
             "service" => read::<Service>(&kind, &data, |service| world.service(service)),
             "service-removed" => read::<ServiceRemoved>(&kind, &data, |gone| world.removed(&gone.name)),
-            "gpu" => read::<Gpu>(&kind, &data, |gpu| world.gpu(gpu)),
+            "gpu" => read::<Vec<Gpu>>(&kind, &data, |gpus| set_if_new(world.gpus, gpus)),
             "host" => read::<Host>(&kind, &data, |host| set_if_new(world.host, host)),
             "ping" => read::<Ping>(&kind, &data, |ping| clock.heard(ping.now)),
             _ => {

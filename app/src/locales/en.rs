@@ -29,7 +29,7 @@ pub(super) static WORDS: Words = Words {
     reconnecting: "Reconnecting…",
     lost: "Lost",
     without_script: "Reload to refresh",
-    as_of: |time| format!("What is shown was true at {time}."),
+    as_of: |time| format!("as of {time}"),
 
     state,
     sentence,

@@ -29,7 +29,7 @@ pub(super) static WORDS: Words = Words {
     reconnecting: "Переподключение…",
     lost: "Потеряно",
     without_script: "Обновите страницу",
-    as_of: |time| format!("Показано состояние на {time}."),
+    as_of: |time| format!("данные на {time}"),
 
     state,
     sentence,

@@ -18,15 +18,19 @@ pub fn services(
     let words = world.words;
     let back = only.is_some();
     let nothing = if back { words.gone } else { words.no_services };
+    // Only a service that comes or goes makes new cards; what changes in one is its own business.
+    let names = Memo::new(move |_| {
+        let all = world.services.get().into_iter().map(|w| w.name);
+        all.filter(|name| only.as_ref().is_none_or(|only| only == name)).collect::<Vec<_>>()
+    });
     let cards = move || {
-        let all = world.services.get();
-        let linked = only.is_none() && all.len() > 1;
-        let shown: Vec<_> =
-            all.into_iter().filter(|w| only.as_ref().is_none_or(|name| *name == w.name)).collect();
+        let shown = names.get();
+        let linked = !back && shown.len() > 1;
         if shown.is_empty() {
             return view! { <p class="panel">{nothing}</p> }.into_any();
         }
-        let cards = shown.into_iter().map(|watched| {
+        let all = world.services.get_untracked();
+        let cards = all.into_iter().filter(|w| shown.contains(&w.name)).map(|watched| {
             let settings = settings
                 .iter()
                 .find(|(name, _)| *name == watched.name)

@@ -88,13 +88,24 @@ impl Feed {
         self.publish();
     }
 
+    /// Takes bytes of one pipe, as [`Feed::frame`], but only while this run is the current one: a reader that was replaced
+    /// meanwhile must not write into its successor's run.
+    pub fn frame_of(&self, run: u64, time_ns: i64, stream: Stream, bytes: &[u8]) {
+        let mut writer = self.writer();
+        if writer.lines.run() == Some(run) {
+            self.take(&mut writer, time_ns, stream, bytes);
+        }
+    }
+
     /// Takes bytes of one pipe. Before the first run they are dropped. Viewers are told by [`Feed::flush`].
     pub fn frame(&self, time_ns: i64, stream: Stream, bytes: &[u8]) {
         let mut writer = self.writer();
-        let writer = &mut *writer;
-        if writer.lines.run().is_none() {
-            return;
+        if writer.lines.run().is_some() {
+            self.take(&mut writer, time_ns, stream, bytes);
         }
+    }
+
+    fn take(&self, writer: &mut Writer, time_ns: i64, stream: Stream, bytes: &[u8]) {
         writer.advance(time_ns);
         let lines = &mut writer.lines;
         writer.splitters[stream as usize].push(time_ns, bytes, |raw| {

@@ -247,16 +247,14 @@ impl Ring {
             if slice.last == until {
                 return Some(slice);
             }
-            let (lines, whole) = fit(chunk, slice.last + 1, until, &mut room, slice.last < first);
-            let Some(lines) = lines else { return Some(slice) };
+            let Some(lines) = fit(chunk, slice.last + 1, until, &mut room, slice.last < first) else {
+                return Some(slice);
+            };
             slice.last = *lines.end();
             slice.full.push((Arc::clone(chunk), lines));
-            if !whole {
-                return Some(slice);
-            }
         }
         if slice.last < until
-            && let (Some(lines), _) = fit(&self.open, slice.last + 1, until, &mut room, slice.last < first)
+            && let Some(lines) = fit(&self.open, slice.last + 1, until, &mut room, slice.last < first)
         {
             slice.last = *lines.end();
             self.open.slice(lines).clone_into(&mut slice.open);
@@ -284,26 +282,25 @@ impl Ring {
     }
 }
 
-/// How many lines of `chunk` from `from` to `until` fit into `room`, and whether that is all of them.
+/// The lines of `chunk` from `from` to `until` that fit into `room`; what is left of it is none when not all did.
 fn fit(
     chunk: &Chunk,
     from: u64,
     until: u64,
     room: &mut usize,
     at_least_one: bool,
-) -> (Option<RangeInclusive<u64>>, bool) {
+) -> Option<RangeInclusive<u64>> {
     let last = until.min(chunk.end() - 1);
     let all = chunk.slice(from..=last).len();
     if all <= *room {
         *room -= all;
-        return (Some(from..=last), true);
+        return Some(from..=last);
     }
     let index = usize::try_from(from.saturating_sub(chunk.first)).unwrap_or(usize::MAX);
     let start = chunk.start_of(index);
     let marks = chunk.marks.get(index..).unwrap_or_default();
-    let count = marks
-        .partition_point(|mark| (mark & END_MASK) as usize - start <= *room)
-        .max(usize::from(at_least_one));
+    let count = marks.partition_point(|mark| (mark & END_MASK) as usize - start <= *room);
     *room = 0;
-    (count.checked_sub(1).map(|more| from..=from + more as u64), false)
+    let more = count.max(usize::from(at_least_one)).checked_sub(1)?;
+    Some(from..=from + more as u64)
 }

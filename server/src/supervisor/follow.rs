@@ -33,8 +33,9 @@ impl Follower {
     ) -> Self {
         let stop = CancellationToken::new();
         let from = FramePosition { time_ns: row.log_from_ns, nth: 0 };
+        // An instance that was out of sight for a while: its lines are here already, up to the last one.
+        let begun = feed.run_numbers().0 == Some(row.run) && feed.first_frame_ns().is_some();
         let mut sink = RunSink {
-            stop: stop.clone(),
             feed,
             store,
             service,
@@ -43,7 +44,7 @@ impl Follower {
             run: row.run,
             log_from_ns: row.log_from_ns,
             expected: row.first_frame_ns,
-            begun: false,
+            begun,
         };
         let guard = stop.clone().drop_guard();
         tokio::spawn(async move {
@@ -73,7 +74,6 @@ impl Follower {
 
 /// Puts frames into the feed; sees to it that a run's numbers are never given to other lines.
 struct RunSink {
-    stop: CancellationToken,
     feed: Arc<Feed>,
     store: Arc<Store>,
     service: ServiceName,
@@ -110,14 +110,10 @@ impl RunSink {
 
 impl FrameSink for RunSink {
     fn frame(&mut self, time_ns: i64, stream: Stream, bytes: &[u8]) {
-        // A follower that was replaced must not write into its successor's run.
-        if self.stop.is_cancelled() {
-            return;
-        }
         if !self.begun {
             self.begin(time_ns);
         }
-        self.feed.frame(time_ns, stream, bytes);
+        self.feed.frame_of(self.run, time_ns, stream, bytes);
     }
 
     fn flush(&mut self) {

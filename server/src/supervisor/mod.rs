@@ -7,6 +7,8 @@
 mod fleet;
 mod follow;
 mod machine;
+#[cfg(test)]
+mod machine_tests;
 mod task;
 
 pub use fleet::{Fleet, FleetControl, Seat, World};

@@ -37,6 +37,7 @@ use leptos::prelude::*;
 
 /// Why no line is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "hydrate"), allow(dead_code, reason = "the server filters nothing"))]
 pub enum Empty {
     /// Lines are shown.
     No,
@@ -112,6 +113,7 @@ impl Log {
 }
 
 /// What the controls of the log window ask for.
+#[cfg_attr(not(feature = "hydrate"), allow(dead_code, reason = "on the server nobody answers"))]
 enum Ask {
     /// Show lines of this level, or not.
     Level(Level, bool),

@@ -71,7 +71,7 @@ impl<'de> Visitor<'de> for Payload<'_> {
             match (key, run) {
                 ("run", _) => run = Some(map.next_value::<u64>()?),
                 ("lines", Some(run)) => {
-                    map.next_value_seed(LinesSeed { run, store: self.store, counted: self.counted })?
+                    map.next_value_seed(LinesSeed { run, store: self.store, counted: self.counted })?;
                 }
                 ("lines", None) => return Err(A::Error::custom("the run must come before its lines")),
                 _ => {
@@ -102,11 +102,12 @@ impl<'de> Visitor<'de> for LinesSeed<'_> {
         f.write_str("lines")
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        while seq
-            .next_element_seed(LineSeed { run: self.run, store: self.store, counted: self.counted })?
-            .is_some()
-        {}
-        Ok(())
+        loop {
+            let line = LineSeed { run: self.run, store: self.store, counted: self.counted };
+            if seq.next_element_seed(line)?.is_none() {
+                return Ok(());
+            }
+        }
     }
 }
 

@@ -57,7 +57,7 @@ pub fn cut(text: &str) -> (usize, u64) {
 }
 
 /// A line as the server renders it, and as the first render in the browser repeats it: UTC, plain text.
-pub fn row(line: Line, run: u64, words: &'static Words) -> AnyView {
+pub fn row(line: &Line, run: u64, words: &'static Words) -> AnyView {
     let (end, more) = cut(&line.text);
     let mut text = line.text[..end].to_owned();
     if more > 0 {

@@ -176,6 +176,9 @@ fn typing_on_narrows_like_searching_anew() {
         let mut anew = Narrow::default();
         anew.set(&store, Levels::ALL, Query::new(part));
         assert_eq!(shown(&store, &typed), shown(&store, &anew), "{part}");
+        assert!(!typed.query().is_empty());
+        let third = typed.id(3).expect("more than three match");
+        assert_eq!((typed.place(third), typed.place(third + 1)), (3, 4));
     }
     assert_eq!(typed.len(), 66);
 }

@@ -7,15 +7,14 @@ use crate::model::Level;
 use leptos::prelude::*;
 
 /// The checkboxes of the levels. The counts stand beside the labels, so that a label is only a level's name.
-#[component]
-pub fn Levels(log: Log, words: &'static Words) -> AnyView {
+pub fn levels(log: &Log, words: &'static Words) -> AnyView {
     let boxes = Level::ALL.map(|level| {
         let counts = log.signals.counts;
         let log = log.clone();
         let id = format!("level-{}", level.as_str());
         view! {
             <div class=format!("level-filter {}", level.as_str())>
-                <label for=id.clone()>
+                <label for=id>
                     <input
                         type="checkbox"
                         id=id.clone()
@@ -39,8 +38,7 @@ pub fn Levels(log: Log, words: &'static Words) -> AnyView {
 }
 
 /// The search box.
-#[component]
-pub fn Search(log: Log, words: &'static Words) -> AnyView {
+pub fn search(log: Log, words: &'static Words) -> AnyView {
     view! {
         <input
             type="search"
@@ -58,8 +56,7 @@ pub fn Search(log: Log, words: &'static Words) -> AnyView {
 }
 
 /// The button that keeps the view at the newest line.
-#[component]
-pub fn Follow(log: Log, words: &'static Words) -> AnyView {
+pub fn follow(log: Log, words: &'static Words) -> AnyView {
     let (following, waiting) = (log.signals.following, log.signals.waiting);
     view! {
         <button

@@ -1,6 +1,6 @@
 //! The log window as a whole.
 
-use super::tools::{Follow, Levels, Search};
+use super::tools::{follow, levels, search};
 use super::{Ask, Empty, Log, row};
 use crate::components::icon::{Icon, icon};
 use crate::live::World;
@@ -14,7 +14,7 @@ pub fn LogWindow(log: Log, world: World, tail: Vec<Line>) -> AnyView {
     let words = world.words;
     let signals = log.signals;
     let run = signals.run.get_untracked().unwrap_or(0);
-    let rows: Vec<_> = tail.into_iter().map(|line| row::row(line, run, words)).collect();
+    let rows: Vec<_> = tail.into_iter().map(|line| row::row(&line, run, words)).collect();
     let download = format!("/api/services/{}/container-logs?download=1", log.service);
     let (scroller, size, block) = (NodeRef::<Div>::new(), NodeRef::<Div>::new(), NodeRef::<Div>::new());
 
@@ -33,9 +33,9 @@ pub fn LogWindow(log: Log, world: World, tail: Vec<Line>) -> AnyView {
             <header class="log-head">
                 <h2 id="log-title">{words.logs}<span class="of">{title}</span></h2>
                 <span class="run">{move || signals.run.get().map(|run| format!("{} {run}", words.run))}</span>
-                <Levels log=log.clone() words=words/>
-                <Search log=log.clone() words=words/>
-                <Follow log=log.clone() words=words/>
+                {levels(&log, words)}
+                {search(log.clone(), words)}
+                {follow(log.clone(), words)}
                 <a class="button" role="button" href=download download="">{icon(Icon::Download)}{words.download}</a>
             </header>
             <p class="log-earlier" hidden=move || signals.earlier.get() == 0>

@@ -103,6 +103,49 @@ fn lines_that_went_are_counted() {
 }
 
 #[test]
+fn a_run_keeps_within_its_bytes_and_the_run_before_within_fewer() {
+    let limits = Limits { run_bytes: 600_000, previous_bytes: 250_000, ..Limits::default() };
+    let feed = feed(limits);
+    let kept = |run| feed.raw(Some(run)).map(|piece| piece.len()).sum::<usize>();
+    open(&feed, 1);
+    for _ in 0..400 {
+        write(&feed, &format!("{}\n", "x".repeat(10_000)));
+    }
+    assert!((400_000..600_000).contains(&kept(1)), "{}", kept(1));
+    open(&feed, 2);
+    assert!((100_000..250_000).contains(&kept(1)), "{}", kept(1));
+}
+
+#[test]
+fn colours_keep_their_words_when_the_prefix_goes() {
+    let feed = Feed::new(crate::vllm::grammar::classify, Limits::default());
+    open(&feed, 1);
+    write(
+        &feed,
+        "\x1b[0;36m(APIServer pid=15575)\x1b[0;0m \x1b[32mINFO\x1b[0m \x1b[90m11-22 12:28:54\x1b[0m \x1b[90m[a.py:7]\x1b[0m  version \x1b[1m0.32.0\x1b[0m\r\r\n",
+    );
+    let line = feed.tail(1).remove(0);
+    assert_eq!(
+        (line.level, line.source.as_str(), line.text.as_str()),
+        (Level::Info, "APIServer", "[a.py:7]  version 0.32.0")
+    );
+    assert_eq!(
+        line.spans,
+        [app::model::Span(0, 8, "bright-black".into()), app::model::Span(18, 24, "bold".into())]
+    );
+}
+
+#[test]
+fn a_new_run_inherits_nothing() {
+    let feed = feed(Limits::default());
+    open(&feed, 1);
+    write(&feed, "ERROR:a:down\n");
+    open(&feed, 2);
+    write(&feed, "  indented\n");
+    assert_eq!(feed.tail(1).remove(0).level, Level::Other);
+}
+
+#[test]
 fn a_bar_is_progress_until_it_ends_and_then_a_line() {
     let feed = feed(Limits::default());
     open(&feed, 1);
@@ -170,7 +213,7 @@ fn reading_goes_on_behind_the_last_frame() {
 fn searchable() -> Arc<Feed> {
     let feed = feed(Limits::default());
     open(&feed, 1);
-    write(&feed, "INFO:api:Straße \"one\"\nERROR:Core:two\tthree\nWARNING:api:Two\nbare\n");
+    write(&feed, "INFO:api:Straße \"one\"\nERROR:Core:two\tthree\nWARNING:api:Two\nbare C:\\\n");
     feed
 }
 
@@ -193,7 +236,8 @@ fn lines_are_found_by_text_level_and_place() {
     assert_eq!(find(query("STRAßE")), [1]);
     assert_eq!(find(query("core")), [2], "the source counts");
     assert_eq!(find(query("t")), [1, 2, 3], "escapes do not");
-    assert_eq!(find(query("\\")), [0; 0]);
+    assert_eq!(find(query("c:\\")), [4]);
+    assert_eq!(find(query("\\t")), [0; 0]);
     assert_eq!(find(Selection { levels: vec![Level::Error, Level::Other], ..Selection::default() }), [2, 4]);
     assert_eq!(find(Selection { after: Some(1), before: Some(4), ..Selection::default() }), [2, 3]);
     assert_eq!(find(Selection { run: Some(9), ..Selection::default() }), [0; 0]);
@@ -216,14 +260,14 @@ fn the_tail_and_the_plain_text_say_the_same() {
     let tail = feed.tail(2);
     assert_eq!(
         tail.iter().map(|line| (line.seq, line.text.as_str())).collect::<Vec<_>>(),
-        [(3, "Two"), (4, "bare")]
+        [(3, "Two"), (4, "bare C:\\")]
     );
     let text: String = feed.raw(Some(1)).collect();
     let time = "1970-01-01T00:00:00.001Z";
     assert_eq!(
         text,
         format!(
-            "{time} INFO (api) Straße \"one\"\n{time} ERROR (Core) two\tthree\n{time} WARNING (api) Two\n{time} bare\n"
+            "{time} INFO (api) Straße \"one\"\n{time} ERROR (Core) two\tthree\n{time} WARNING (api) Two\n{time} bare C:\\\n"
         )
     );
     assert_eq!(feed.raw(Some(9)).count(), 0);

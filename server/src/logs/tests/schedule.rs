@@ -85,7 +85,7 @@ impl Viewer {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
     fn nothing_twice_and_nothing_lost_unsaid(steps in prop::collection::vec(step(), 1..90)) {

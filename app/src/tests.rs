@@ -1,0 +1,416 @@
+//! The page as the server renders it: words and roles, state by state.
+
+use crate::api::ApiError;
+use crate::components::controls::makes_sense;
+use crate::locales::Lang;
+use crate::model::{
+    Candidate, ContainerFacts, Failure, FailureKind, ForeignProcess, Gpu, GpuStatus, Host, Level,
+    LevelCounts, Line, LogSummary, Origin, Phase, PhaseProgress, PortHolder, Remnant, RuntimeKind, Service,
+    ServiceKind, ServiceName, Setting, Snapshot, Span, State, StoppedNote, Stream, Timestamp,
+    UnreachableReason, Verb, Wish,
+};
+use crate::{App, Boot, Route, Theme};
+use leptos::prelude::*;
+
+const NOW: i64 = 1_795_348_800_000;
+
+/// A stopped service.
+pub fn service(name: &str) -> Service {
+    Service {
+        name: ServiceName::parse(name).expect("a name"),
+        title: "vLLM".to_owned(),
+        kind: ServiceKind::Vllm,
+        runtime: RuntimeKind::Docker,
+        demo: false,
+        state: State::Stopped { since: None, note: None },
+        wish: Wish::Stopped,
+        model: None,
+        models: Vec::new(),
+        max_model_len: None,
+        uptime_s: None,
+        started: None,
+        gpu_memory_bytes: None,
+        image: Some("vllm/vllm-openai:latest".to_owned()),
+        auto_start: true,
+        run: None,
+        api_url: Some("http://localhost:11434".to_owned()),
+        container: None,
+        remnants: Vec::new(),
+        port_taken: None,
+    }
+}
+
+/// A first view with these services.
+pub fn boot(services: Vec<Service>) -> Boot {
+    Boot {
+        snapshot: Snapshot {
+            server_version: "0.1.0".to_owned(),
+            now: Timestamp::from_millis(NOW),
+            services,
+            gpus: Vec::new(),
+            images: Vec::new(),
+            host: Host {
+                name: "box".into(),
+                gpu: GpuStatus::NoDriver,
+                candidates: Vec::new(),
+                foreign: Vec::new(),
+                state_dir: String::new(),
+            },
+            logs: None,
+        },
+        route: Route::Services,
+        lang: Lang::En,
+        theme: Theme::System,
+        log: None,
+        tail: Vec::new(),
+        settings: Vec::new(),
+        links: Vec::new(),
+        refusal: None,
+    }
+}
+
+/// The page's HTML without hydration marks.
+fn html(boot: Boot) -> String {
+    let html = Owner::new().with(|| view! { <App boot=boot/> }.to_html());
+    html.replace("<!>", "")
+}
+
+fn page(state: State) -> String {
+    html(boot(vec![Service { state, ..service("vllm") }]))
+}
+
+fn at(seconds_ago: i64) -> Timestamp {
+    Timestamp::from_millis(NOW - seconds_ago * 1000)
+}
+
+fn failed(kind: FailureKind) -> State {
+    State::Failed { failure: Failure { kind, at: at(120), evidence: Vec::new() } }
+}
+
+/// Asserts that the page has every one of these pieces.
+fn has(html: &str, pieces: &[&str]) {
+    for piece in pieces {
+        assert!(html.contains(piece), "{piece:?} is not in {html}");
+    }
+}
+
+#[test]
+fn a_card_is_an_article_named_by_its_title() {
+    let html = page(State::Stopped { since: None, note: None });
+    has(
+        &html,
+        &[r#"<article aria-labelledby="service-vllm""#, r#"<h2 id="service-vllm">vLLM</h2>"#, "<main"],
+    );
+}
+
+#[test]
+fn every_state_says_its_word_and_how_long() {
+    let cases = [
+        (State::Running { since: at(3723) }, "Running", "for 1:02:03"),
+        (State::Starting { phase: Phase::Load, since: at(42), progress: None }, "Starting", "for 0:00:42"),
+        (State::Stopping { since: at(3) }, "Stopping", "for 0:00:03"),
+        (State::Unresponsive { since: at(90_000) }, "Unresponsive", "for 1 d 1:00:00"),
+        (State::Stopped { since: Some(at(7200)), note: None }, "Stopped", "2 h ago"),
+        (failed(FailureKind::OutOfMemory), "Failed", "2 min ago"),
+        (State::Unreachable { reason: UnreachableReason::NotAskedYet }, "Unreachable", ""),
+    ];
+    for (state, word, lasting) in cases {
+        let html = page(state);
+        has(&html, &[r#"role="status""#, &format!("<span>{word}</span>"), lasting]);
+        assert_eq!(html.matches(r#"role="status""#).count(), 1, "{word}");
+    }
+}
+
+#[test]
+fn sentences_name_the_cause_and_what_to_do() {
+    let cases = [
+        (
+            State::Starting {
+                phase: Phase::Load,
+                since: at(1),
+                progress: Some(PhaseProgress { done: 3, total: 5 }),
+            },
+            "Loading weights, 3 of 5",
+            r#"<progress max="5" value="3""#,
+        ),
+        (
+            State::Stopped { since: None, note: Some(StoppedNote::NotCreated) },
+            "No container yet. Start creates one from vllm/vllm-openai:latest.",
+            "",
+        ),
+        (failed(FailureKind::Killed { signal: 9 }), "signal 9 (SIGKILL)", "Start brings it back"),
+        (
+            failed(FailureKind::PortInUse {
+                port: 11434,
+                by: PortHolder::Ollama { version: "0.5.1".into() },
+            }),
+            "Port 11434 is taken by Ollama 0.5.1.",
+            "VLLM_API_URL",
+        ),
+        (
+            failed(FailureKind::ImageMissing { image: "a/b:c".into() }),
+            "The image a/b:c is not on this machine.",
+            "docker pull a/b:c",
+        ),
+        (
+            State::Unreachable { reason: UnreachableReason::NoSocket { address: "unix:///x.sock".into() } },
+            "There is no Docker engine at unix:///x.sock.",
+            "recovers by itself",
+        ),
+    ];
+    for (state, what, now) in cases {
+        has(&page(state), &[what, now]);
+    }
+}
+
+#[test]
+fn a_failure_shows_the_lines_that_prove_it_as_text() {
+    let failure =
+        Failure { kind: FailureKind::OutOfMemory, at: at(1), evidence: vec!["a <b>".into(), "&c".into()] };
+    has(&page(State::Failed { failure }), &["a &lt;b&gt;\n&amp;c</pre>"]);
+}
+
+#[test]
+fn warnings_stand_in_the_card() {
+    let facts = ContainerFacts {
+        name: "vllm".into(),
+        id: "0123456789ab".into(),
+        adopted: true,
+        auto_remove: true,
+        restart_policy: "unless-stopped".into(),
+    };
+    let html = html(boot(vec![Service {
+        demo: true,
+        container: Some(facts),
+        remnants: vec![Remnant { pid: 77, name: "VLLM::EngineCore".into() }],
+        port_taken: Some(PortHolder::Unknown),
+        ..service("vllm")
+    }]));
+    has(
+        &html,
+        &[
+            "Stopping removes this container (--rm)",
+            "VLLM::EngineCore (PID 77)",
+            "Something else answers at http://localhost:11434",
+            "Demo: a simulated vLLM",
+            "adopted as it is",
+            "unless-stopped. Docker restarts it by itself",
+        ],
+    );
+}
+
+#[test]
+fn buttons_are_forms_that_do_nothing_when_they_make_no_sense() {
+    let html = page(State::Running { since: at(1) });
+    has(
+        &html,
+        &[
+            r#"<form method="post" action="/api/fn/command""#,
+            r#"<input type="hidden" name="service" value="vllm">"#,
+            r#"<input type="hidden" name="verb" value="restart">"#,
+        ],
+    );
+    let button = |class: &str| {
+        let at = html.find(&format!(r#"class="{class}""#)).expect("the button");
+        let from = html[..at].rfind("<button").expect("its beginning");
+        html[from..].split_once('>').expect("its end").0
+    };
+    has(button("start"), &[r#"type="button""#, r#"aria-disabled="true""#]);
+    has(button("stop"), &[r#"type="submit""#, r#"aria-disabled="false""#]);
+}
+
+#[test]
+fn what_makes_sense_follows_the_state() {
+    let all = |state: State, wish: Wish, remnants: Vec<Remnant>| {
+        let service = Service { state, wish, remnants, ..service("vllm") };
+        [Verb::Start, Verb::Stop, Verb::Restart].map(|verb| makes_sense(&service, verb))
+    };
+    let none = Vec::new;
+    assert_eq!(all(State::Stopped { since: None, note: None }, Wish::Stopped, none()), [true, false, false]);
+    assert_eq!(
+        all(State::Starting { phase: Phase::Pull, since: at(1), progress: None }, Wish::Running, none()),
+        [false, true, true]
+    );
+    assert_eq!(all(State::Running { since: at(1) }, Wish::Running, none()), [false, true, true]);
+    assert_eq!(all(State::Unresponsive { since: at(1) }, Wish::Running, none()), [false, true, true]);
+    assert_eq!(all(State::Stopping { since: at(1) }, Wish::Stopped, none()), [true, false, false]);
+    assert_eq!(all(State::Stopping { since: at(1) }, Wish::Running, none()), [false, true, false]);
+    assert_eq!(all(failed(FailureKind::OutOfMemory), Wish::Running, none()), [true, false, false]);
+    let left = vec![Remnant { pid: 1, name: "x".into() }];
+    assert_eq!(all(failed(FailureKind::OutOfMemory), Wish::Running, left), [true, true, true]);
+    assert_eq!(
+        all(State::Unreachable { reason: UnreachableReason::NotAskedYet }, Wish::Running, none()),
+        [false, false, false]
+    );
+}
+
+#[test]
+fn values_are_numbers_with_units_or_say_why_there_are_none() {
+    has(&page(State::Stopped { since: None, note: None }), &["no NVIDIA GPU", ">Uptime</dt>"]);
+    let mut boot = boot(vec![Service {
+        model: Some("lydia".into()),
+        uptime_s: Some(62),
+        started: Some(at(62)),
+        gpu_memory_bytes: Some(11 << 30),
+        ..service("vllm")
+    }]);
+    boot.snapshot.gpus = vec![Gpu {
+        index: 0,
+        uuid: "GPU-1".into(),
+        name: "NVIDIA L4".into(),
+        memory_used_bytes: 12 << 30,
+        memory_total_bytes: 24 << 30,
+    }];
+    let html = html(boot);
+    has(
+        &html,
+        &[
+            ">lydia</dd>",
+            "11.0 of 24.0 GiB",
+            "0:01:02",
+            "NVIDIA L4",
+            r#"title="2026-11-22 11:58:58 UTC""#,
+            "<meter",
+        ],
+    );
+}
+
+#[test]
+fn the_switch_is_shown_and_cannot_be_turned() {
+    has(
+        &page(State::Running { since: at(1) }),
+        &[r#"role="switch""#, r#"aria-checked="true""#, r#"aria-label="Auto-start""#],
+    );
+}
+
+#[test]
+fn the_log_is_a_region_with_the_last_lines_as_text() {
+    let line = Line {
+        seq: 7,
+        time: at(0),
+        stream: Stream::Stdout,
+        level: Level::Warning,
+        source: "APIServer".into(),
+        text: "<script>alert(1)</script>".into(),
+        spans: vec![Span(0, 3, "red".into())],
+    };
+    let mut boot = boot(vec![service("vllm")]);
+    let counts = LevelCounts { warning: 12_345, ..LevelCounts::default() };
+    boot.log = Some(LogSummary { service: service("vllm").name, run: Some(17), first: 1, last: 7, counts });
+    boot.tail = vec![line];
+    let html = html(boot);
+    has(
+        &html,
+        &[
+            r#"role="log" aria-label="Logs" aria-live="off""#,
+            r#"data-seq="17.7""#,
+            "&lt;script&gt;alert(1)&lt;/script&gt;",
+            ">12:00:00 </span>",
+            "WARNING",
+            "12,345",
+            "6 earlier lines",
+            r#"aria-label="Search logs""#,
+            "/api/services/vllm/container-logs?download=1",
+        ],
+    );
+    assert!(!html.contains("<script>"));
+    assert!(!html.contains("style="), "a strict policy refuses inline styles");
+}
+
+#[test]
+fn what_was_found_can_be_adopted_and_processes_cannot() {
+    let mut boot = boot(vec![service("vllm")]);
+    boot.snapshot.host.candidates = vec![Candidate {
+        container: "my-llm".into(),
+        image: "vllm/vllm-openai:v0.11".into(),
+        running: true,
+        port: Some(8001),
+    }];
+    boot.snapshot.host.foreign = vec![ForeignProcess { pid: 4242, command: "vllm serve x".into() }];
+    let html = html(boot);
+    has(
+        &html,
+        &[
+            "Found on this machine",
+            r#"name="container" value="my-llm""#,
+            "port 8001",
+            "PID 4242",
+            "vllm serve x",
+        ],
+    );
+    assert_eq!(html.matches("Adopt</button>").count(), 1);
+}
+
+#[test]
+fn settings_show_their_origin_and_never_a_secret() {
+    let mut boot = boot(vec![service("vllm")]);
+    let setting = |name: &str, value: Option<&str>, secret, origin| Setting {
+        name: name.into(),
+        value: value.map(str::to_owned),
+        secret,
+        set: secret || value.is_some(),
+        origin,
+    };
+    boot.settings = vec![(
+        service("vllm").name,
+        vec![
+            setting("VLLM_API_URL", Some("http://localhost:11434"), false, Origin::Default),
+            setting("HF_TOKEN", None, true, Origin::Environment),
+            setting("VLLM_MODEL", None, false, Origin::Default),
+        ],
+    )];
+    has(&html(boot), &["VLLM_API_URL", "environment", "set, not shown", "not set", "<tbody>"]);
+}
+
+#[test]
+fn the_page_speaks_russian() {
+    let mut boot = boot(vec![Service { state: State::Running { since: at(3723) }, ..service("vllm") }]);
+    boot.lang = Lang::Ru;
+    boot.log = Some(LogSummary {
+        service: service("vllm").name,
+        run: None,
+        first: 0,
+        last: 0,
+        counts: LevelCounts::default(),
+    });
+    let html = html(boot);
+    has(
+        &html,
+        &[
+            "Сервисы",
+            "Работает",
+            "уже 1:02:03",
+            "Запустить",
+            "Остановить",
+            "Перезапустить",
+            "GPU память",
+            "Автозапуск",
+            r#"aria-label="Логи""#,
+            "Прочие",
+        ],
+    );
+    for english in ["Running", "Start<", "Stop<", "Uptime", "Follow"] {
+        assert!(!html.contains(english), "{english}");
+    }
+}
+
+#[test]
+fn refusals_are_said_in_words() {
+    let mut boot = boot(vec![service("vllm")]);
+    boot.refusal = Some(ApiError::Busy);
+    has(&html(boot), &[r#"role="alert""#, "busy with earlier commands"]);
+}
+
+#[test]
+fn an_address_where_nothing_lives_leads_home() {
+    let mut boot = boot(Vec::new());
+    boot.route = Route::NotFound;
+    has(&html(boot), &["Nothing lives here", r#"<a href="/">"#]);
+}
+
+#[test]
+fn several_services_lead_to_their_own_pages() {
+    let html = html(boot(vec![service("vllm"), service("second")]));
+    has(&html, &[r#"<a href="/services/second">vLLM</a>"#]);
+    assert_eq!(html.matches("<article").count(), 2);
+}

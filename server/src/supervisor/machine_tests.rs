@@ -1,0 +1,399 @@
+//! The rules, one sentence each; then what must hold whatever happens.
+
+use super::machine::{Effect, Limits, Machine, Observation, Timer};
+use crate::runtime::{Activity, Ended, Instance, InstanceId, Look, RuntimeError, StopSignal};
+use crate::vllm::probe::Probe;
+use app::model::{
+    FailureKind, Phase, PortHolder, State, StoppedNote, Timestamp, UnreachableReason, Verb, Wish,
+};
+use proptest::prelude::*;
+
+const T0: i64 = 1_795_348_800_000;
+
+fn at(ms: i64) -> Timestamp {
+    Timestamp::from_millis(T0 + ms)
+}
+
+fn instance(start: i64, activity: Activity) -> Box<Instance> {
+    Box::new(Instance {
+        id: InstanceId { id: "ab".into(), started_ns: (T0 + start) * 1_000_000 },
+        activity,
+        api_url: None,
+        image: None,
+        container: None,
+        log_from_ns: 0,
+        pids: Vec::new(),
+        remnants: Vec::new(),
+    })
+}
+
+fn looked(look: Look) -> Observation {
+    Observation::Looked { look, known: None, ready_since: None }
+}
+
+fn up(start: i64) -> Observation {
+    looked(Look::Present(instance(start, Activity::Running)))
+}
+
+fn ended(start: i64, code: i64, asked_outside: bool) -> Observation {
+    looked(Look::Present(instance(
+        start,
+        Activity::Ended(Ended { code, oom: false, asked_outside, at: at(start + 50) }),
+    )))
+}
+
+fn ready() -> Observation {
+    Observation::Probed(Probe::Ready { models: vec!["lydia".into()], max_model_len: Some(512) })
+}
+
+fn word(machine: &Machine) -> &'static str {
+    match machine.state() {
+        State::Stopped { .. } => "stopped",
+        State::Starting { .. } => "starting",
+        State::Running { .. } => "running",
+        State::Unresponsive { .. } => "unresponsive",
+        State::Stopping { .. } => "stopping",
+        State::Failed { .. } => "failed",
+        State::Unreachable { .. } => "unreachable",
+    }
+}
+
+fn failure(machine: &Machine) -> FailureKind {
+    match machine.state() {
+        State::Failed { failure } => failure.kind,
+        other => panic!("not failed but {other:?}"),
+    }
+}
+
+/// A machine that runs and is ready.
+fn running() -> Machine {
+    let mut m = Machine::new(Limits::default(), Wish::Stopped);
+    m.next(looked(Look::Absent), at(0));
+    m.next(Observation::Command(Verb::Start), at(1));
+    m.next(Observation::Launched(Ok(())), at(2));
+    m.next(up(2), at(3));
+    m.next(ready(), at(100));
+    assert_eq!(word(&m), "running");
+    m
+}
+
+#[test]
+fn a_start_goes_from_nothing_over_starting_to_running_and_runs_from_the_moment_it_was_ready() {
+    let mut m = Machine::new(Limits::default(), Wish::Stopped);
+    assert_eq!(word(&m), "unreachable", "nobody has asked yet");
+    m.next(looked(Look::Absent), at(0));
+    assert_eq!(m.state(), State::Stopped { since: None, note: Some(StoppedNote::NotCreated) });
+    assert_eq!(m.next(Observation::Command(Verb::Start), at(1)), [Effect::Launch]);
+    assert!(matches!(m.state(), State::Starting { phase: Phase::Create, .. }));
+    assert_eq!(m.next(Observation::Launched(Ok(())), at(2)), [Effect::Look]);
+    let effects = m.next(up(2), at(3));
+    assert!(matches!(effects[..], [Effect::Follow(_), Effect::Probe]), "{effects:?}");
+    m.next(Observation::Phase(Phase::Load, None), at(4));
+    assert!(matches!(m.state(), State::Starting { phase: Phase::Load, .. }));
+    m.next(Observation::Probed(Probe::Silent), at(5));
+    assert_eq!(word(&m), "starting", "up is not running");
+    m.next(ready(), at(100));
+    assert_eq!(m.state(), State::Running { since: at(100) });
+    assert_eq!(m.wish(), Wish::Running);
+}
+
+#[test]
+fn a_second_start_starts_nothing_twice() {
+    let mut m = Machine::new(Limits::default(), Wish::Stopped);
+    m.next(looked(Look::Absent), at(0));
+    assert_eq!(m.next(Observation::Command(Verb::Start), at(1)), [Effect::Launch]);
+    assert_eq!(m.next(Observation::Command(Verb::Start), at(1)), []);
+    m.next(Observation::Launched(Ok(())), at(2));
+    assert_eq!(m.next(Observation::Command(Verb::Start), at(2)), []);
+    m.next(up(2), at(3));
+    assert_eq!(m.next(Observation::Command(Verb::Start), at(4)), []);
+}
+
+#[test]
+fn a_stop_asks_twice_and_then_kills() {
+    let mut m = running();
+    let effects = m.next(Observation::Command(Verb::Stop), at(200));
+    assert!(effects.iter().any(|e| matches!(e, Effect::Signal(_, StopSignal::Terminate))));
+    assert!(
+        effects.contains(&Effect::Arm(Timer::TermAgain, 3_000))
+            && effects.contains(&Effect::Arm(Timer::Kill, 30_000))
+    );
+    assert_eq!(m.state(), State::Stopping { since: at(200) });
+    assert_eq!(m.next(Observation::Command(Verb::Stop), at(201)), [], "a second Stop does not begin anew");
+    assert!(matches!(
+        m.next(Observation::Timer(Timer::TermAgain), at(3_200))[..],
+        [Effect::Signal(_, StopSignal::Terminate)]
+    ));
+    assert!(matches!(
+        m.next(Observation::Timer(Timer::Kill), at(30_200))[..],
+        [Effect::Signal(_, StopSignal::Kill), Effect::Arm(Timer::GiveUp, _)]
+    ));
+    m.next(ended(2, 137, false), at(30_300));
+    assert_eq!(word(&m), "stopped", "we asked: whatever the exit code, no alarm");
+}
+
+#[test]
+fn what_will_not_stop_is_said_and_can_be_stopped_again() {
+    let mut m = running();
+    m.next(Observation::Command(Verb::Stop), at(200));
+    m.next(Observation::Timer(Timer::Kill), at(30_200));
+    m.next(Observation::Timer(Timer::GiveUp), at(40_200));
+    assert_eq!(failure(&m), FailureKind::WontStop);
+    let effects = m.next(Observation::Command(Verb::Stop), at(50_000));
+    assert!(effects.iter().any(|e| matches!(e, Effect::Signal(..))), "{effects:?}");
+    assert_eq!(word(&m), "stopping");
+}
+
+#[test]
+fn who_asked_decides_and_not_the_exit_code() {
+    for code in [0, 1, 130, 137, 143] {
+        let mut m = running();
+        m.next(Observation::Command(Verb::Stop), at(200));
+        m.next(ended(2, code, false), at(300));
+        assert_eq!(word(&m), "stopped", "asked here, code {code}");
+
+        let mut m = running();
+        m.next(ended(2, code, true), at(300));
+        assert_eq!(
+            m.state(),
+            State::Stopped { since: Some(at(52)), note: Some(StoppedNote::StoppedOutside) },
+            "asked outside, code {code}"
+        );
+        assert_eq!(m.wish(), Wish::Stopped);
+
+        let mut m = running();
+        m.next(ended(2, code, false), at(300));
+        assert_eq!(word(&m), "failed", "nobody asked, code {code}");
+    }
+    let mut m = running();
+    m.next(ended(2, 0, false), at(300));
+    assert_eq!(failure(&m), FailureKind::Exited { code: 0, was_ready: true }, "exit code 0 can be a crash");
+    let mut m = running();
+    m.next(ended(2, 137, false), at(300));
+    assert_eq!(failure(&m), FailureKind::Killed { signal: 9 });
+}
+
+#[test]
+fn memory_is_named_when_the_kernel_took_it() {
+    let mut m = running();
+    let end = Ended { code: 137, oom: true, asked_outside: false, at: at(60) };
+    m.next(looked(Look::Present(instance(2, Activity::Ended(end)))), at(70));
+    assert_eq!(failure(&m), FailureKind::OutOfMemory);
+}
+
+#[test]
+fn the_last_wish_wins() {
+    let mut m = running();
+    m.next(Observation::Command(Verb::Stop), at(200));
+    assert_eq!(m.next(Observation::Command(Verb::Start), at(201)), [], "start afterwards");
+    assert_eq!(word(&m), "stopping");
+    assert!(m.next(ended(2, 0, false), at(300)).contains(&Effect::Launch));
+    assert_eq!(word(&m), "starting");
+
+    let mut m = running();
+    m.next(Observation::Command(Verb::Restart), at(200));
+    m.next(Observation::Command(Verb::Stop), at(201));
+    assert!(!m.next(ended(2, 0, false), at(300)).contains(&Effect::Launch));
+    assert_eq!(word(&m), "stopped");
+}
+
+#[test]
+fn a_stop_during_the_launch_ends_what_the_launch_brings() {
+    let mut m = Machine::new(Limits::default(), Wish::Stopped);
+    m.next(looked(Look::Absent), at(0));
+    m.next(Observation::Command(Verb::Start), at(1));
+    assert_eq!(m.next(Observation::Command(Verb::Stop), at(2)), []);
+    assert_eq!(word(&m), "stopping");
+    m.next(Observation::Launched(Ok(())), at(3));
+    let effects = m.next(up(3), at(4));
+    assert!(effects.iter().any(|e| matches!(e, Effect::Signal(_, StopSignal::Terminate))), "{effects:?}");
+    m.next(ended(3, 143, false), at(60));
+    assert_eq!(word(&m), "stopped");
+}
+
+#[test]
+fn a_refused_launch_is_a_failure_with_its_reason_and_is_not_repeated() {
+    let mut m = Machine::new(Limits::default(), Wish::Stopped);
+    m.next(looked(Look::Absent), at(0));
+    m.next(Observation::Command(Verb::Start), at(1));
+    let missing = FailureKind::ImageMissing { image: "vllm/vllm-openai:latest".into() };
+    let effects = m.next(Observation::Launched(Err(RuntimeError::Refused(missing.clone()))), at(2));
+    assert!(!effects.contains(&Effect::Launch));
+    m.next(looked(Look::Absent), at(3));
+    assert_eq!(failure(&m), missing);
+    assert_eq!(m.wish(), Wish::Stopped);
+    assert_eq!(
+        m.next(Observation::Command(Verb::Start), at(4)),
+        [Effect::Launch],
+        "Start is always possible by hand"
+    );
+}
+
+#[test]
+fn a_crash_right_at_the_start_is_a_failure_of_that_start() {
+    let mut m = Machine::new(Limits::default(), Wish::Stopped);
+    m.next(looked(Look::Absent), at(0));
+    m.next(Observation::Command(Verb::Start), at(1));
+    m.next(Observation::Launched(Ok(())), at(2));
+    let effects = m.next(ended(2, 2, false), at(60));
+    assert!(matches!(effects[0], Effect::Follow(_)), "its log is read: {effects:?}");
+    assert_eq!(failure(&m), FailureKind::Exited { code: 2, was_ready: false });
+    m.next(
+        Observation::Evidence(
+            InstanceId { id: "ab".into(), started_ns: (T0 + 2) * 1_000_000 },
+            vec!["why".into()],
+        ),
+        at(70),
+    );
+    assert!(matches!(m.state(), State::Failed { failure } if failure.evidence == ["why"]));
+}
+
+#[test]
+fn silence_counts_only_after_several_probes_and_ends_with_one_answer() {
+    let mut m = running();
+    m.next(Observation::Probed(Probe::Silent), at(200));
+    m.next(Observation::Probed(Probe::Unwell(503)), at(300));
+    assert_eq!(word(&m), "running", "hysteresis");
+    m.next(Observation::Probed(Probe::Silent), at(400));
+    assert_eq!(m.state(), State::Unresponsive { since: at(200) });
+    m.next(ready(), at(500));
+    assert_eq!(m.state(), State::Running { since: at(100) }, "still the same run");
+}
+
+#[test]
+fn an_engine_that_is_away_hides_the_state_and_brings_it_back() {
+    let mut m = running();
+    let reason = UnreachableReason::NoSocket { address: "unix:///x".into() };
+    m.next(Observation::Away(reason.clone()), at(200));
+    assert_eq!(m.state(), State::Unreachable { reason });
+    assert_eq!(m.next(Observation::Command(Verb::Stop), at(201)), [], "nobody could carry it out");
+    let effects = m.next(up(2), at(300));
+    assert_eq!(effects, [Effect::Probe], "the same run: its log is still followed");
+    assert_eq!(m.state(), State::Running { since: at(100) });
+}
+
+#[test]
+fn a_stop_goes_on_when_the_engine_comes_back() {
+    let mut m = running();
+    m.next(Observation::Command(Verb::Stop), at(200));
+    m.next(Observation::Away(UnreachableReason::NotAskedYet), at(300));
+    m.next(Observation::Timer(Timer::Kill), at(30_200));
+    let effects = m.next(up(2), at(60_000));
+    assert!(effects.iter().any(|e| matches!(e, Effect::Signal(_, StopSignal::Terminate))), "{effects:?}");
+}
+
+#[test]
+fn a_new_dashboard_finds_a_running_service_as_it_was() {
+    let mut m = Machine::new(Limits::default(), Wish::Running);
+    let look = Look::Present(instance(2, Activity::Running));
+    m.next(Observation::Looked { look, known: None, ready_since: Some(at(100)) }, at(5_000));
+    assert_eq!(m.state(), State::Running { since: at(100) });
+}
+
+#[test]
+fn a_new_dashboard_tells_an_end_that_nobody_watched() {
+    let mut m = Machine::new(Limits::default(), Wish::Running);
+    m.next(ended(2, 0, false), at(5_000));
+    assert_eq!(
+        m.state(),
+        State::Stopped { since: Some(at(52)), note: Some(StoppedNote::EndedWhileAway { code: 0 }) }
+    );
+    let mut m = Machine::new(Limits::default(), Wish::Running);
+    m.next(ended(2, 1, false), at(5_000));
+    assert_eq!(failure(&m), FailureKind::Exited { code: 1, was_ready: false });
+    // What an earlier dashboard saw itself is not judged again.
+    let mut m = Machine::new(Limits::default(), Wish::Stopped);
+    let look = Look::Present(instance(
+        2,
+        Activity::Ended(Ended { code: 1, oom: false, asked_outside: false, at: at(52) }),
+    ));
+    m.next(
+        Observation::Looked {
+            look,
+            known: Some(State::Stopped { since: None, note: None }),
+            ready_since: None,
+        },
+        at(5_000),
+    );
+    assert_eq!(word(&m), "stopped");
+}
+
+#[test]
+fn a_removed_container_is_stopped_not_failed() {
+    let mut m = running();
+    m.next(looked(Look::Absent), at(300));
+    assert_eq!(m.state(), State::Stopped { since: Some(at(300)), note: Some(StoppedNote::Removed) });
+}
+
+#[test]
+fn a_start_from_outside_is_a_wish_too() {
+    let mut m = running();
+    m.next(ended(2, 0, true), at(300));
+    m.next(up(400), at(401));
+    assert_eq!((word(&m), m.wish()), ("starting", Wish::Running));
+}
+
+#[test]
+fn somebody_else_on_the_port_is_named_while_we_wait() {
+    let mut m = Machine::new(Limits::default(), Wish::Stopped);
+    m.next(up(0), at(1));
+    let ollama = PortHolder::Ollama { version: "0.12.3".into() };
+    m.next(Observation::Probed(Probe::Other(ollama.clone())), at(2));
+    assert_eq!((word(&m), m.port_taken()), ("starting", Some(&ollama)));
+    m.next(ready(), at(3));
+    assert_eq!(m.port_taken(), None);
+}
+
+fn any_observation() -> impl Strategy<Value = Observation> {
+    let code = prop_oneof![Just(0_i64), Just(1), Just(137), Just(143)];
+    let start = 0_i64..4;
+    prop_oneof![
+        prop_oneof![Just(Verb::Start), Just(Verb::Stop), Just(Verb::Restart)].prop_map(Observation::Command),
+        start.clone().prop_map(up),
+        (start, code, any::<bool>()).prop_map(|(s, c, asked)| ended(s, c, asked)),
+        Just(looked(Look::Absent)),
+        Just(looked(Look::Present(Box::new(Instance {
+            id: InstanceId { id: "ab".into(), started_ns: 0 },
+            ..*instance(0, Activity::Created)
+        })))),
+        Just(Observation::Away(UnreachableReason::NotAskedYet)),
+        Just(Observation::Launched(Ok(()))),
+        Just(Observation::Launched(Err(RuntimeError::Refused(FailureKind::ModelNotSet)))),
+        Just(ready()),
+        Just(Observation::Probed(Probe::Silent)),
+        prop_oneof![Just(Timer::TermAgain), Just(Timer::Kill), Just(Timer::GiveUp), Just(Timer::Probe)]
+            .prop_map(Observation::Timer),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_the_state_says_no_more_than_was_seen(steps in prop::collection::vec(any_observation(), 0..60)) {
+        let mut m = Machine::new(Limits::default(), Wish::Stopped);
+        let mut launching = 0_i32;
+        for (n, step) in steps.into_iter().enumerate() {
+            if matches!(step, Observation::Launched(_)) {
+                // A launch ends only if one began.
+                if launching == 0 { continue; }
+                launching -= 1;
+            }
+            let away = matches!(step, Observation::Away(_));
+            let effects = m.next(step, at(i64::try_from(n).expect("small") * 10));
+            launching += i32::try_from(effects.iter().filter(|e| **e == Effect::Launch).count()).expect("small");
+            prop_assert!(launching <= 2, "launches pile up");
+            let state = m.state();
+            match &state {
+                State::Running { .. } | State::Unresponsive { .. } => prop_assert!(m.is_up() && m.ready_since().is_some()),
+                State::Unreachable { .. } => prop_assert!(m.is_away()),
+                State::Stopped { .. } => prop_assert!(!m.is_up()),
+                _ => {}
+            }
+            if away { prop_assert_eq!(word(&m), "unreachable"); }
+            for effect in &effects {
+                if let Effect::Signal(id, _) = effect {
+                    prop_assert_eq!(Some(id), m.instance().map(|i| &i.id), "only what is there is signalled");
+                }
+            }
+        }
+    }
+}
