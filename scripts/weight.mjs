@@ -1,5 +1,5 @@
 // The first load over the wire: the page and everything it asks for, as a browser with brotli gets it.
-// `--limit` fails above the hard limit; `--json` prints the sum for programs.
+// `--limit` fails above the hard limit.
 import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import http from "node:http";
@@ -39,7 +39,7 @@ const unpack = ({ encoding, body }) =>
 const folder = mkdtempSync(join(tmpdir(), "services-weight-"));
 const port = await freePort();
 const origin = `http://127.0.0.1:${port}`;
-const server = spawn("target/release/server", [], {
+const server = spawn(process.env.SERVICES_BINARY ?? "target/release/server", [], {
   env: {
     PATH: process.env.PATH,
     HOME: folder,

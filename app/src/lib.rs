@@ -1,7 +1,7 @@
 //! The Services page, compiled twice: on the server (`ssr`) and to WASM (`hydrate`).
 //!
 //! `model` are the wire types, `api` the server functions, `boot` what the first view is rendered from, `live` the one
-//! stream of a tab, `pages` and `components` what is seen, `locales` all the words.
+//! stream of a tab, `wire` how the browser reads what comes, `pages` and `components` what is seen, `locales` all the words.
 
 pub mod api;
 mod boot;
@@ -17,6 +17,8 @@ mod shell;
 #[cfg(test)]
 #[cfg(feature = "ssr")]
 mod tests;
+#[cfg(any(feature = "hydrate", test))]
+mod wire;
 
 pub use boot::{Boot, Route, Theme};
 pub use pages::App;
@@ -27,11 +29,9 @@ pub use shell::shell;
 #[cfg(feature = "hydrate")]
 pub fn hydrate() {
     let boot = leptos::prelude::document()
-        .query_selector("meta[name='services-boot']")
-        .ok()
-        .flatten()
-        .and_then(|meta| meta.get_attribute("content"))
-        .and_then(|json| serde_json::from_str::<Boot>(&json).ok());
+        .get_element_by_id("services-boot")
+        .and_then(|script| script.text_content())
+        .and_then(|json| wire::read::<Boot>(&json));
     // Without its boot data the page stays as the server rendered it: its forms work without us.
     if let Some(boot) = boot {
         leptos::mount::hydrate_body(move || leptos::view! { <App boot=boot/> });

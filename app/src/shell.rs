@@ -5,7 +5,8 @@ use leptos::prelude::*;
 
 /// The whole document for one request.
 pub fn shell(options: LeptosOptions, boot: &Boot) -> impl IntoView + use<> {
-    let json = serde_json::to_string(boot).unwrap_or_default();
+    // Nothing in it can end the script that carries it.
+    let json = serde_json::to_string(boot).unwrap_or_default().replace('<', "\\u003c");
     let words = boot.lang.words();
     let boot = boot.clone();
     view! {
@@ -15,7 +16,9 @@ pub fn shell(options: LeptosOptions, boot: &Boot) -> impl IntoView + use<> {
                 <meta charset="utf-8"/>
                 <meta name="viewport" content="width=device-width, initial-scale=1"/>
                 <meta name="color-scheme" content="light dark"/>
-                <meta name="services-boot" content=json/>
+                <script type="application/json" id="services-boot">
+                    {json}
+                </script>
                 <title>{words.services}</title>
                 <link rel="icon" href="/favicon.svg" type="image/svg+xml"/>
                 <link rel="stylesheet" href="/pkg/services.css"/>

@@ -51,8 +51,12 @@ export interface Ask {
 /** One request as any client could send it: fetch would refuse to set Host or Origin. */
 export function ask(url: string, { method = "GET", headers = {}, body, timeout = 10_000 }: Ask = {}): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const length = body === undefined ? {} : { "content-length": String(Buffer.byteLength(body)) };
-    const request = http.request(url, { method, headers: { ...length, ...headers }, agent: false }, (answer) => {
+    const length: Record<string, string> = body === undefined ? {} : { "content-length": String(Buffer.byteLength(body)) };
+    const all = { ...length, ...headers };
+    // An empty Host means none at all.
+    const setHost = all["host"] !== "";
+    if (!setHost) delete all["host"];
+    const request = http.request(url, { method, headers: all, setHost, agent: false }, (answer) => {
       const parts: Buffer[] = [];
       answer.on("data", (part: Buffer) => {
         parts.push(part);

@@ -19,6 +19,9 @@ export class Sse {
   readonly events: SseEvent[] = [];
   readonly headers: http.IncomingHttpHeaders;
   closed = false;
+  /** How many lines came, and the text of the last: cheap to look at while a flood runs. */
+  count = 0;
+  last = "";
   #buffer = "";
   #waiting = new Set<() => void>();
   #answer: http.IncomingMessage;
@@ -106,6 +109,14 @@ export class Sse {
     }
   }
 
+  #take(one: SseEvent) {
+    this.events.push(one);
+    if (one.event !== "lines") return;
+    const { lines } = one.data as Lines;
+    this.count += lines.length;
+    this.last = lines.at(-1)?.[5] ?? this.last;
+  }
+
   #summary() {
     return this.events.slice(-12).map((one) => `${one.event}${one.id && ` ${one.id}`}`).join(", ");
   }
@@ -127,7 +138,7 @@ export class Sse {
         if (name === "event" || name === "id") one[name] = value;
         if (name === "data") one.data += one.data === "" ? value : `\n${value}`;
       }
-      if (one.data !== "") this.events.push({ ...one, data: JSON.parse(one.data) as unknown });
+      if (one.data !== "") this.#take({ ...one, data: JSON.parse(one.data) as unknown });
     }
     this.#buffer = this.#buffer.slice(from);
     this.#wake();

@@ -1,6 +1,6 @@
 import { inspect } from "../harness/docker.ts";
 import { INSTANT } from "../harness/dashboard.ts";
-import { sleep } from "../harness/net.ts";
+import { sleep, until } from "../harness/net.ts";
 import { expect, open, test } from "./fixtures.ts";
 
 const numbers = (text: string) => [...text.matchAll(/flood n=(\d+)/g)].map(([, n]) => Number(n));
@@ -82,6 +82,7 @@ test("a stop while the dashboard was away is seen when it is back", async ({ das
   await dash.running();
   await dash.down("SIGKILL");
   await dash.sim.exit(0);
+  await until("the container to end", 10_000, async () => (await inspect(dash.container))?.State.Running === false);
   await dash.up();
   const service = await dash.service();
   expect(["stopped", "failed"]).toContain(service.state.state);

@@ -112,10 +112,11 @@ interface Finding {
 async function findings(page: Page): Promise<string[]> {
   await page.evaluate(axe);
   const found = await page.evaluate(async () => {
-    const { axe } = window as unknown as { axe: { run: (options: object) => Promise<{ violations: Finding[] }> } };
-    return (await axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] })).violations;
+    const { axe } = window as unknown as { axe: { run: (options: object) => Promise<{ violations: Finding[]; passes: unknown[] }> } };
+    return axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] });
   });
-  return found
+  expect(found.passes.length, "rules that were checked").toBeGreaterThan(15);
+  return found.violations
     .filter((one) => ["serious", "critical"].includes(one.impact))
     .flatMap((one) => one.nodes.map((node) => `${one.id} (${one.impact}) ${JSON.stringify(node.target)}: ${node.failureSummary}`));
 }
@@ -198,7 +199,7 @@ test("one stream per tab, and a hidden tab drops its log", async ({ page, dashbo
     page.evaluate((now) => {
       for (const [name, value] of [["visibilityState", now], ["hidden", now === "hidden"]] as const)
         Object.defineProperty(document, name, { configurable: true, get: () => value });
-      document.dispatchEvent(new Event("visibilitychange"));
+      document.dispatchEvent(new Event("visibilitychange", { bubbles: true }));
     }, state);
   await visible("hidden");
   await expect.poll(() => streams.length, { timeout: 20_000 }).toBe(2);

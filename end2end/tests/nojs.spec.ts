@@ -10,7 +10,7 @@ test("the buttons work without JavaScript", async ({ page, dashboard }) => {
   await card.shows("Stopped");
 
   await card.button("Start").click();
-  await expect(page).toHaveURL(`${dash.url}/`);
+  await expect(page).toHaveURL(/:\d+\/\??$/);
   await dash.state("running");
   await page.reload();
   await card.shows("Running");
@@ -22,7 +22,7 @@ test("the buttons work without JavaScript", async ({ page, dashboard }) => {
 
   await page.goto(`${dash.url}/services/vllm`);
   await card.button("Stop").click();
-  await expect(page).toHaveURL(`${dash.url}/services/vllm`);
+  await expect(page).toHaveURL(/\/services\/vllm\??$/);
   await dash.state("stopped");
   await page.reload();
   await card.shows("Stopped");

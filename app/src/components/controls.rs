@@ -52,8 +52,9 @@ pub fn Controls(world: World, service: ArcRwSignal<Service>, refusal: RwSignal<O
                 refusal=refusal
             />
         }
+        .into_any()
     });
-    view! { <div class="controls">{forms.into_iter().collect_view()}</div> }.into_any()
+    view! { <div class="controls">{Vec::from(forms)}</div> }.into_any()
 }
 
 /// Takes a container as a service.
@@ -91,10 +92,10 @@ fn Post(
     #[prop(optional)]
     reload: bool,
 ) -> AnyView {
-    let inputs = fields
+    let inputs: Vec<_> = fields
         .iter()
-        .map(|(name, value)| view! { <input type="hidden" name=*name value=value.clone()/> })
-        .collect_view();
+        .map(|(name, value)| view! { <input type="hidden" name=*name value=value.clone()/> }.into_any())
+        .collect();
     let submit = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
         if !idle.get_untracked() {
@@ -136,7 +137,7 @@ fn send(
         let error = match crate::fetch::post(address, &body).await {
             Ok((true, _)) => None,
             Ok((false, body)) => {
-                Some(serde_json::from_str(&body).unwrap_or(ApiError::Transport { detail: short(&body) }))
+                Some(crate::wire::read(&body).unwrap_or(ApiError::Transport { detail: short(&body) }))
             }
             Err(detail) => Some(ApiError::Transport { detail }),
         };

@@ -1,18 +1,17 @@
 //! What a card shows on demand: the container, the addresses, the values in force.
 
-use crate::live::World;
+use super::dynamic::{nothing, part};
 use crate::locales::Words;
 use crate::model::{Service, Setting};
 use leptos::prelude::*;
 
 /// What is known of the service beside its values.
 #[component]
-pub fn Details(world: World, service: ArcRwSignal<Service>) -> AnyView {
-    let words = world.words;
+pub fn Details(words: &'static Words, service: ArcRwSignal<Service>) -> AnyView {
     view! {
         <details>
             <summary>{words.details}</summary>
-            {move || service.with(|s| facts(words, s))}
+            {part(move || service.with(|s| facts(words, s)))}
         </details>
     }
     .into_any()
@@ -46,51 +45,55 @@ fn facts(words: &'static Words, service: &Service) -> AnyView {
     if let Some(run) = service.run {
         facts.push((words.run, run.to_string()));
     }
-    let rows = facts
+    let rows: Vec<_> = facts
         .into_iter()
-        .map(|(name, value)| view! { <div><dt>{name}</dt><dd>{value}</dd></div> })
-        .collect_view();
+        .map(|(name, value)| view! { <div><dt>{name}</dt><dd>{value}</dd></div> }.into_any())
+        .collect();
     view! { <dl class="facts">{rows}</dl> }.into_any()
 }
 
 /// The values in force, each with its origin.
 #[component]
 pub fn Configuration(words: &'static Words, settings: Vec<Setting>) -> AnyView {
-    (!settings.is_empty())
-        .then(|| {
-            let rows = settings.into_iter().map(|setting| {
-                let (text, quiet) = match setting.value {
-                    Some(value) => (value, false),
-                    None if setting.secret && setting.set => (words.secret_set.to_owned(), true),
-                    None => (words.not_set.to_owned(), true),
-                };
-                let class = if quiet { "quiet" } else { "mono" };
-                view! {
-                    <tr>
-                        <th scope="row" class="mono">{setting.name}</th>
-                        <td class=class>{text}</td>
-                        <td class="quiet">{(words.origin_name)(&setting.origin)}</td>
-                    </tr>
-                }
-            });
-            view! {
-                <details>
-                    <summary>{words.configuration}</summary>
-                    <div class="table-frame" tabindex="0" role="region" aria-label=words.configuration>
-                        <table class="settings">
-                            <caption>{words.configuration_hint}</caption>
-                            <thead>
-                                <tr>
-                                    <th scope="col">{words.variable}</th>
-                                    <th scope="col">{words.value}</th>
-                                    <th scope="col">{words.origin}</th>
-                                </tr>
-                            </thead>
-                            <tbody>{rows.collect_view()}</tbody>
-                        </table>
-                    </div>
-                </details>
-            }
-        })
-        .into_any()
+    if settings.is_empty() {
+        return nothing();
+    }
+    let rows: Vec<_> = settings.into_iter().map(|it| setting(words, it)).collect();
+    view! {
+        <details>
+            <summary>{words.configuration}</summary>
+            <div class="table-frame" tabindex="0" role="region" aria-label=words.configuration>
+                <table class="settings">
+                    <caption>{words.configuration_hint}</caption>
+                    <thead>
+                        <tr>
+                            <th scope="col">{words.variable}</th>
+                            <th scope="col">{words.value}</th>
+                            <th scope="col">{words.origin}</th>
+                        </tr>
+                    </thead>
+                    <tbody>{rows}</tbody>
+                </table>
+            </div>
+        </details>
+    }
+    .into_any()
+}
+
+fn setting(words: &'static Words, it: Setting) -> AnyView {
+    let (text, class) = match it.value {
+        Some(value) => (value, "mono"),
+        None if it.secret && it.set => (words.secret_set.to_owned(), "quiet"),
+        None => (words.not_set.to_owned(), "quiet"),
+    };
+    view! {
+        <tr>
+            <th scope="row" class="mono">
+                {it.name}
+            </th>
+            <td class=class>{text}</td>
+            <td class="quiet">{(words.origin_name)(&it.origin)}</td>
+        </tr>
+    }
+    .into_any()
 }

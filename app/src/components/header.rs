@@ -1,5 +1,6 @@
 //! The page's head: its name, the neighbouring pages, the connection, language and theme.
 
+use super::dynamic::{nothing, text};
 use super::icon::{Icon, icon};
 use crate::boot::Theme;
 use crate::live::{Connection, World};
@@ -10,13 +11,15 @@ use leptos::prelude::*;
 #[component]
 pub fn Header(world: World, theme: Theme, links: Vec<(String, String)>) -> AnyView {
     let words = world.words;
-    let neighbours = (!links.is_empty()).then(|| {
-        let links = links
-            .into_iter()
-            .map(|(name, address)| view! { <li><a href=address>{name}</a></li> })
-            .collect_view();
-        view! { <nav aria-label=words.neighbours><ul>{links}</ul></nav> }
-    });
+    let links: Vec<_> = links
+        .into_iter()
+        .map(|(name, address)| view! { <li><a href=address>{name}</a></li> }.into_any())
+        .collect();
+    let neighbours = if links.is_empty() {
+        nothing()
+    } else {
+        view! { <nav aria-label=words.neighbours><ul>{links}</ul></nav> }.into_any()
+    };
     view! {
         <header class="page-head">
             <h1><a href="/">{words.services}</a></h1>
@@ -38,34 +41,33 @@ fn ConnectionMark(world: World) -> AnyView {
     let connection = world.connection;
     let parts = move || match connection.get() {
         Connection::Connecting => (
-            "connecting",
+            "connection connecting",
             words.connecting,
             "M8 3a5 5 0 1 0 0 10A5 5 0 1 0 8 3zM8 5a3 3 0 1 1 0 6A3 3 0 1 1 8 5z",
         ),
-        Connection::Live => ("live", words.live, "M8 3a5 5 0 1 0 0 10A5 5 0 1 0 8 3z"),
+        Connection::Live => ("connection live", words.live, "M8 3a5 5 0 1 0 0 10A5 5 0 1 0 8 3z"),
         Connection::Reconnecting => {
-            ("reconnecting", words.reconnecting, "M8 2v2.5a3.5 3.5 0 1 1-3.5 3.5H2A6 6 0 1 0 8 2z")
+            ("connection reconnecting", words.reconnecting, "M8 2v2.5a3.5 3.5 0 1 1-3.5 3.5H2A6 6 0 1 0 8 2z")
         }
         Connection::Lost => {
-            ("lost", words.lost, "M4 2.5l4 4 4-4L13.5 4l-4 4 4 4-1.5 1.5-4-4-4 4L2.5 12l4-4-4-4z")
+            ("connection lost", words.lost, "M4 2.5l4 4 4-4L13.5 4l-4 4 4 4-1.5 1.5-4-4-4 4L2.5 12l4-4-4-4z")
         }
     };
     // What is shown while nothing is heard is as old as the last thing heard.
-    let as_of = move || {
-        matches!(connection.get(), Connection::Reconnecting | Connection::Lost).then(|| {
-            let offset = world.offset_minutes.get().unwrap_or(0);
-            let time = clock_of_day(world.heard.get().millis(), offset);
-            view! { <span class="as-of">{(words.as_of)(&time)}</span> }
-        })
-    };
+    let as_of = text(move || match connection.get() {
+        Connection::Connecting | Connection::Live => String::new(),
+        Connection::Reconnecting | Connection::Lost => {
+            (words.as_of)(&clock_of_day(world.heard.get().millis(), world.offset_minutes.get()))
+        }
+    });
     view! {
-        <p class=move || format!("connection {}", parts().0)>
-            <span class="hidden">{words.connection}": "</span>
+        <p class=move || parts().0>
+            <span class="hidden">{format!("{}: ", words.connection)}</span>
             <svg class="icon" viewBox="0 0 16 16" width="12" height="12" aria-hidden="true" focusable="false">
                 <path fill="currentColor" fill-rule="evenodd" d=move || parts().2></path>
             </svg>
-            <span class="with-script">{move || parts().1}</span>
-            {as_of}
+            <span class="with-script">{text(move || parts().1.to_owned())}</span>
+            <span class="as-of">{as_of}</span>
             <span class="without-script">{words.without_script}</span>
         </p>
     }
@@ -79,13 +81,14 @@ fn LanguageSwitch(world: World) -> AnyView {
         let current = if lang == world.lang { "true" } else { "false" };
         view! {
             <button type="submit" name="lang" value=lang.code() lang=lang.code() title=lang.own_name() aria-pressed=current>
-                {lang.code().to_uppercase()}
+                {lang.label()}
             </button>
         }
+        .into_any()
     });
     view! {
         <form method="post" action="/preferences" class="choice" role="group" aria-label=world.words.language>
-            {buttons.into_iter().collect_view()}
+            {Vec::from(buttons)}
         </form>
     }
     .into_any()
@@ -119,10 +122,11 @@ fn ThemeSwitch(world: World, theme: Theme) -> AnyView {
                 {icon(mark)}
             </button>
         }
+        .into_any()
     });
     view! {
         <form method="post" action="/preferences" class="choice" role="group" aria-label=words.theme>
-            {buttons.into_iter().collect_view()}
+            {Vec::from(buttons)}
         </form>
     }
     .into_any()

@@ -1,17 +1,19 @@
 //! The machine around the services: its GPUs, and what else serves models here.
 
 use super::controls::Adopt;
+use super::dynamic::{nothing, part};
+use super::service_card::refused;
 use super::values::memory;
 use crate::api::ApiError;
 use crate::live::World;
-use crate::model::{Candidate, ForeignProcess, GpuStatus};
+use crate::model::{Candidate, ForeignProcess, Gpu, GpuStatus};
 use leptos::prelude::*;
 
 /// The GPUs with the memory in use on each.
 #[component]
 pub fn Gpus(world: World) -> AnyView {
     let words = world.words;
-    let list = move || {
+    let list = part(move || {
         let gpus = world.gpus.get();
         if gpus.is_empty() {
             let hint = world.host.with(|host| match &host.gpu {
@@ -20,20 +22,9 @@ pub fn Gpus(world: World) -> AnyView {
             });
             return view! { <p class="quiet">{hint}</p> }.into_any();
         }
-        let rows = gpus.into_iter().map(|gpu| {
-            let index = (words.gpu)(gpu.index);
-            view! {
-                <li>
-                    <span class="gpu-name">
-                        <b>{index.clone()}</b>
-                        <span class="quiet">{gpu.name}</span>
-                    </span>
-                    {memory(world, index, gpu.memory_used_bytes, Some(gpu.memory_total_bytes))}
-                </li>
-            }
-        });
-        view! { <ul class="gpus">{rows.collect_view()}</ul> }.into_any()
-    };
+        let rows: Vec<_> = gpus.into_iter().map(|it| gpu(world, it)).collect();
+        view! { <ul class="gpus">{rows}</ul> }.into_any()
+    });
     view! {
         <section class="panel" aria-labelledby="gpus-title">
             <h2 id="gpus-title">{words.gpus}</h2>
@@ -43,41 +34,53 @@ pub fn Gpus(world: World) -> AnyView {
     .into_any()
 }
 
+fn gpu(world: World, it: Gpu) -> AnyView {
+    let index = (world.words.gpu)(it.index);
+    view! {
+        <li>
+            <span class="gpu-name">
+                <span class="name">{index.clone()}</span>
+                <span class="quiet">{it.name}</span>
+            </span>
+            {memory(world, index, it.memory_used_bytes, it.memory_total_bytes)}
+        </li>
+    }
+    .into_any()
+}
+
 /// Containers that can be adopted, and processes that are only shown.
 #[component]
 pub fn Found(world: World) -> AnyView {
     let words = world.words;
     let refusal = RwSignal::new(None::<ApiError>);
-    let found_here =
-        Memo::new(move |_| world.host.with(|host| (host.candidates.clone(), host.foreign.clone())));
-    let found = move || {
-        let (candidates, foreign) = found_here.get();
-        (!candidates.is_empty() || !foreign.is_empty()).then(|| {
-            let containers = (!candidates.is_empty()).then(|| {
-                let rows = candidates.into_iter().map(|it| candidate(world, it, refusal)).collect_view();
-                view! {
-                    <p class="quiet">{words.found_hint}</p>
-                    <ul class="found">{rows}</ul>
-                }
-            });
-            let processes = (!foreign.is_empty()).then(|| {
-                let rows = foreign.into_iter().map(|it| process(world, it)).collect_view();
-                view! {
-                    <p class="quiet">{words.foreign}</p>
-                    <ul class="found">{rows}</ul>
-                }
-            });
-            view! {
-                <section class="panel" aria-labelledby="found-title">
-                    <h2 id="found-title">{words.found}</h2>
-                    <div class="refusal" role="alert">{move || refusal.get().map(|error| (words.error)(&error))}</div>
-                    {containers}
-                    {processes}
-                </section>
-            }
-        })
-    };
-    found.into_any()
+    part(move || {
+        let (candidates, foreign) = world.host.with(|host| (host.candidates.clone(), host.foreign.clone()));
+        if candidates.is_empty() && foreign.is_empty() {
+            return nothing();
+        }
+        let candidates = candidates.into_iter().map(|it| candidate(world, it, refusal)).collect();
+        let foreign = foreign.into_iter().map(|it| process(world, it)).collect();
+        view! {
+            <section class="panel" aria-labelledby="found-title">
+                <h2 id="found-title">{words.found}</h2>
+                {refused(words, refusal)}
+                {list(words.found_hint, candidates)}
+                {list(words.foreign, foreign)}
+            </section>
+        }
+        .into_any()
+    })
+}
+
+fn list(hint: &'static str, rows: Vec<AnyView>) -> AnyView {
+    if rows.is_empty() {
+        return nothing();
+    }
+    view! {
+        <p class="quiet">{hint}</p>
+        <ul class="found">{rows}</ul>
+    }
+    .into_any()
 }
 
 fn candidate(world: World, it: Candidate, refusal: RwSignal<Option<ApiError>>) -> AnyView {
@@ -87,7 +90,7 @@ fn candidate(world: World, it: Candidate, refusal: RwSignal<Option<ApiError>>) -
     view! {
         <li>
             <div class="found-what">
-                <b>{it.container.clone()}</b>
+                <span class="name">{it.container.clone()}</span>
                 <span class="quiet">{format!("{mark}, {port}")}</span>
                 <span class="quiet mono">{it.image}</span>
             </div>
@@ -101,7 +104,7 @@ fn process(world: World, it: ForeignProcess) -> AnyView {
     view! {
         <li>
             <div class="found-what">
-                <b>{(world.words.pid)(it.pid)}</b>
+                <span class="name">{(world.words.pid)(it.pid)}</span>
                 <span class="quiet mono">{it.command}</span>
             </div>
         </li>

@@ -3,6 +3,7 @@
 
 pub mod controls;
 pub mod details;
+pub mod dynamic;
 pub mod header;
 pub mod icon;
 pub mod log;

@@ -1,5 +1,6 @@
 //! What the page as a whole has to say: a new version, a refusal, changes for those who listen.
 
+use super::dynamic::{nothing, part, text};
 use crate::api::ApiError;
 use crate::live::World;
 use leptos::prelude::*;
@@ -12,23 +13,31 @@ pub fn Notices(
     refusal: Option<ApiError>,
 ) -> AnyView {
     let words = world.words;
-    let outdated = move || {
-        world.outdated.get().then(|| {
-            view! {
-                <div class="notice" role="status">
-                    <span>{words.new_version}</span>
-                    <button type="button" on:click=|_| reload()>{words.reload}</button>
-                </div>
-            }
-        })
-    };
+    let outdated = part(move || {
+        if !world.outdated.get() {
+            return nothing();
+        }
+        view! {
+            <div class="notice" role="status">
+                <span>{words.new_version}</span>
+                <button type="button" on:click=|_| reload()>
+                    {words.reload}
+                </button>
+            </div>
+        }
+        .into_any()
+    });
+    let refusal = refusal.map_or_else(nothing, |error| {
+        view! { <p class="notice refusal" role="alert">{(words.error)(&error)}</p> }.into_any()
+    });
     view! {
         <div class="notices">
-            {refusal.map(|error| view! { <p class="notice refusal" role="alert">{(words.error)(&error)}</p> })}
+            {refusal}
             {outdated}
         </div>
-        <div class="hidden" aria-live="polite">{move || world.announced.get()}</div>
-    }.into_any()
+        <div class="hidden" aria-live="polite">{text(move || world.announced.get())}</div>
+    }
+    .into_any()
 }
 
 fn reload() {

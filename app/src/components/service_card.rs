@@ -2,10 +2,12 @@
 
 use super::controls::Controls;
 use super::details::{Configuration, Details};
+use super::dynamic::{nothing, part, text};
 use super::icon;
 use super::values::{Values, exact};
 use crate::api::ApiError;
 use crate::live::{Watched, World};
+use crate::locales::Words;
 use crate::model::{Service, Setting, State, Timestamp};
 use leptos::prelude::*;
 
@@ -50,115 +52,146 @@ pub fn ServiceCard(
     let refusal = RwSignal::new(None::<ApiError>);
     let heading = format!("service-{name}");
     let title = {
-        let (service, href) = (service.clone(), format!("/services/{name}"));
-        move || {
-            let title = service.with(|s| s.title.clone());
-            if linked { view! { <a href=href.clone()>{title}</a> }.into_any() } else { title.into_any() }
-        }
-    };
-    let flags = {
         let service = service.clone();
-        Memo::new(move |_| service.with(|s| (s.demo, s.auto_start)))
+        text(move || service.with(|s| s.title.clone()))
+    };
+    let title =
+        if linked { view! { <a href=format!("/services/{name}")>{title}</a> }.into_any() } else { title };
+    let demo = {
+        let service = service.clone();
+        part(move || {
+            if service.with(|s| s.demo) {
+                view! { <p class="demo">{words.demo}</p> }.into_any()
+            } else {
+                nothing()
+            }
+        })
     };
     let container_logs = format!("/api/services/{name}/container-logs");
     view! {
-        <article class="card" aria-labelledby=heading>
-            <h2 id=heading.clone()>{title}</h2>
-            {move || flags.get().0.then(|| view! { <p class="demo">{words.demo}</p> })}
+        <article class="card" aria-labelledby=heading.clone()>
+            <h2 id=heading>{title}</h2>
+            {demo}
             <StateLine world=world service=service.clone()/>
-            <Sentence world=world service=service.clone()/>
+            <Sentence words=words service=service.clone()/>
             <Controls world=world service=service.clone() refusal=refusal/>
-            <div class="refusal" role="alert">{move || refusal.get().map(|error| (words.error)(&error))}</div>
+            {refused(words, refusal)}
             <Values world=world service=service.clone()/>
             <div class="card-row">
-                <span class="switch-row">
-                    <button
-                        type="button"
-                        class="switch"
-                        role="switch"
-                        aria-checked=move || if flags.get().1 { "true" } else { "false" }
-                        aria-disabled="true"
-                        aria-label=words.auto_start
-                        title=words.auto_start_hint
-                    >
-                        <span class="knob"></span>
-                    </button>
-                    <span aria-hidden="true">{words.auto_start}</span>
-                    <span class="quiet" aria-hidden="true">{move || if flags.get().1 { words.on } else { words.off }}</span>
-                </span>
-                <a href=container_logs target="_blank" rel="noopener">{words.container_logs}</a>
+                <AutoStart words=words service=service.clone()/>
+                <a href=container_logs target="_blank" rel="noopener">
+                    {words.container_logs}
+                </a>
             </div>
-            <Details world=world service=service/>
+            <Details words=words service=service/>
             <Configuration words=words settings=settings/>
         </article>
-    }.into_any()
+    }
+    .into_any()
+}
+
+/// Why the last command was refused, if it was.
+pub fn refused(words: &'static Words, refusal: RwSignal<Option<ApiError>>) -> AnyView {
+    let why = part(move || {
+        refusal.with(|error| error.as_ref().map_or_else(nothing, |error| (words.error)(error).into_any()))
+    });
+    view! { <div class="refusal" role="alert">{why}</div> }.into_any()
 }
 
 /// The state's word, its mark, and how long it has been so.
 #[component]
 fn StateLine(world: World, service: ArcRwSignal<Service>) -> AnyView {
     let words = world.words;
-    let state = Memo::new(move |_| service.with(|s| s.state.clone()));
-    let lasting = move || {
-        state.with(since).map(|(moment, counted)| {
-            let seconds = world.now.get().since(moment) / 1000;
-            let text = if counted { (words.lasting)(seconds) } else { (words.ago)(seconds) };
-            view! { <time datetime=moment.to_string() title=exact(moment)>{text}</time> }
-        })
-    };
+    let (for_class, for_mark, for_word) = (service.clone(), service.clone(), service.clone());
+    let lasting = part(move || {
+        let Some((moment, counted)) = service.with(|s| since(&s.state)) else { return nothing() };
+        let seconds = world.now.get().since(moment) / 1000;
+        let text = if counted { (words.lasting)(seconds) } else { (words.ago)(seconds) };
+        view! { <time datetime=moment.to_string() title=exact(moment)>{text}</time> }.into_any()
+    });
     view! {
-        <div class=move || state.with(class)>
+        <div class=move || for_class.with(|s| class(&s.state))>
             <p class="state-word" role="status" aria-live="off">
                 <svg class="icon" viewBox="0 0 16 16" width="20" height="20" aria-hidden="true" focusable="false">
-                    <path fill="currentColor" fill-rule="evenodd" d=move || state.with(icon::state_path)></path>
+                    <path
+                        fill="currentColor"
+                        fill-rule="evenodd"
+                        d=move || for_mark.with(|s| icon::state_path(&s.state))
+                    ></path>
                 </svg>
-                <span>{move || state.with(words.state)}</span>
+                <span>{text(move || for_word.with(|s| (words.state)(&s.state).to_owned()))}</span>
             </p>
             <p class="lasting">{lasting}</p>
         </div>
-    }.into_any()
+    }
+    .into_any()
 }
 
 /// What the state means, what to do, and what shows it.
 #[component]
-fn Sentence(world: World, service: ArcRwSignal<Service>) -> AnyView {
-    let words = world.words;
-    let sentence = move || {
-        service.with(|s| {
-            let said = (words.sentence)(s);
-            let bar = match &s.state {
-                State::Starting { progress: Some(at), .. } if at.total > 0 => Some(
-                    view! { <progress max=at.total.to_string() value=at.done.to_string() aria-label=(words.n_of_m)(at.done, at.total)></progress> },
-                ),
-                _ => None,
-            };
-            let evidence = match &s.state {
-                State::Failed { failure } if !failure.evidence.is_empty() => Some(
-                    view! { <pre class="evidence" aria-label=words.evidence tabindex="0">{failure.evidence.join("\n")}</pre> },
-                ),
-                _ => None,
-            };
-            let mut warnings = Vec::new();
-            if let Some(holder) = &s.port_taken {
-                let address = s.api_url.as_deref().unwrap_or_default();
-                warnings.push((words.port_taken)(address, &(words.holder)(holder)));
-            }
-            if !s.remnants.is_empty() {
-                warnings.push((words.remnants)(&s.remnants));
-            }
-            if s.container.as_ref().is_some_and(|c| c.auto_remove) {
-                warnings.push(words.auto_remove.to_owned());
-            }
-            view! {
-                <div class="sentence">
-                    <p>{said.what}</p>
-                    {bar}
-                    {(!said.now.is_empty()).then(|| view! { <p class="now">{said.now.clone()}</p> })}
-                    {evidence}
-                    {warnings.into_iter().map(|text| view! { <p class="caution">{text}</p> }).collect_view()}
-                </div>
-            }
-        })
-    };
-    sentence.into_any()
+fn Sentence(words: &'static Words, service: ArcRwSignal<Service>) -> AnyView {
+    part(move || service.with(|s| sentence(words, s)))
+}
+
+fn sentence(words: &'static Words, service: &Service) -> AnyView {
+    let said = (words.sentence)(service);
+    let mut parts = vec![paragraph("what", said.what)];
+    if let State::Starting { progress: Some(at), .. } = &service.state {
+        let (done, total) = (at.done.to_string(), at.total.max(1).to_string());
+        let label = (words.n_of_m)(at.done, at.total);
+        parts.push(view! { <progress max=total value=done aria-label=label></progress> }.into_any());
+    }
+    if !said.now.is_empty() {
+        parts.push(paragraph("now", said.now));
+    }
+    if let State::Failed { failure } = &service.state
+        && !failure.evidence.is_empty()
+    {
+        let lines = failure.evidence.join("\n");
+        parts.push(
+            view! { <pre class="evidence" role="group" aria-label=words.evidence tabindex="0">{lines}</pre> }
+                .into_any(),
+        );
+    }
+    if let Some(holder) = &service.port_taken {
+        let address = service.api_url.as_deref().unwrap_or_default();
+        parts.push(paragraph("caution", (words.port_taken)(address, &(words.holder)(holder))));
+    }
+    if !service.remnants.is_empty() {
+        parts.push(paragraph("caution", (words.remnants)(&service.remnants)));
+    }
+    if service.container.as_ref().is_some_and(|c| c.auto_remove) {
+        parts.push(paragraph("caution", words.auto_remove.to_owned()));
+    }
+    view! { <div class="sentence">{parts}</div> }.into_any()
+}
+
+fn paragraph(class: &'static str, text: String) -> AnyView {
+    view! { <p class=class>{text}</p> }.into_any()
+}
+
+/// Whether the service is started with the dashboard: shown, and turned in the configuration.
+#[component]
+fn AutoStart(words: &'static Words, service: ArcRwSignal<Service>) -> AnyView {
+    let state = service.clone();
+    view! {
+        <span class="switch-row">
+            <button
+                type="button"
+                class="switch"
+                role="switch"
+                aria-checked=move || if service.with(|s| s.auto_start) { "true" } else { "false" }
+                aria-disabled="true"
+                aria-label=words.auto_start
+                title=words.auto_start_hint
+            >
+                <span class="knob"></span>
+            </button>
+            <span aria-hidden="true">{words.auto_start}</span>
+            <span class="quiet" aria-hidden="true">
+                {text(move || if state.with(|s| s.auto_start) { words.on } else { words.off }.to_owned())}
+            </span>
+        </span>
+    }
+    .into_any()
 }

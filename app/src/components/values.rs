@@ -1,11 +1,12 @@
 //! The values of a card: what is loaded, how much GPU memory it holds, how long it has run.
 
+use super::dynamic::part;
 use crate::live::World;
-use crate::model::{GpuStatus, Service};
+use crate::model::{GpuStatus, Service, Timestamp};
 use leptos::prelude::*;
 
 /// A moment for people who want it exactly.
-pub fn exact(time: crate::model::Timestamp) -> String {
+pub fn exact(time: Timestamp) -> String {
     let mut text = time.to_string().replace('T', " ");
     text.truncate(19);
     text.push_str(" UTC");
@@ -13,16 +14,16 @@ pub fn exact(time: crate::model::Timestamp) -> String {
 }
 
 /// A bar with its numbers in GiB.
-pub fn memory(world: World, label: String, used: u64, total: Option<u64>) -> AnyView {
+pub fn memory(world: World, label: String, used: u64, total: u64) -> AnyView {
     const MIB: u64 = 1 << 20;
     let words = world.words;
-    let numbers = total.map_or_else(|| (words.gib)(used), |total| (words.gib_of)(used, total));
-    let bar = total.filter(|total| *total > 0).map(|total| {
-        view! { <meter min="0" max=(total / MIB).to_string() value=(used / MIB).to_string() aria-label=label>{numbers.clone()}</meter> }
-    });
+    if total == 0 {
+        return view! { <span>{(words.gib)(used)}</span> }.into_any();
+    }
+    let (max, value) = ((total / MIB).to_string(), (used / MIB).to_string());
     view! {
-        <span class="number">{numbers}</span>
-        {bar}
+        <span>{(words.gib_of)(used, total)}</span>
+        <meter min="0" max=max value=value aria-label=label></meter>
     }
     .into_any()
 }
@@ -31,31 +32,26 @@ pub fn memory(world: World, label: String, used: u64, total: Option<u64>) -> Any
 #[component]
 pub fn Values(world: World, service: ArcRwSignal<Service>) -> AnyView {
     let words = world.words;
-    let model = {
-        let service = service.clone();
-        move || {
-            let model = service.with(|s| s.model.clone()).unwrap_or_else(|| words.none.to_owned());
-            view! { <dd class="model" title=model>{model.clone()}</dd> }
+    let (for_model, for_memory) = (service.clone(), service.clone());
+    let model = part(move || {
+        let model = for_model.with(|s| s.model.clone()).unwrap_or_else(|| words.none.to_owned());
+        view! { <span class="model" title=model.clone()>{model}</span> }.into_any()
+    });
+    let gpu_memory = part(move || match for_memory.with(|s| s.gpu_memory_bytes) {
+        Some(used) => {
+            let total = world.gpus.with(|all| all.iter().map(|gpu| gpu.memory_total_bytes).sum());
+            memory(world, words.gpu_memory.to_owned(), used, total)
         }
-    };
-    let gpu_memory = {
-        let service = service.clone();
-        move || match service.with(|s| s.gpu_memory_bytes) {
-            Some(used) => {
-                let total = world.gpus.with(|all| all.iter().map(|gpu| gpu.memory_total_bytes).sum::<u64>());
-                memory(world, words.gpu_memory.to_owned(), used, Some(total).filter(|t| *t > 0)).into_any()
-            }
-            None => {
-                let why = world.host.with(|host| match &host.gpu {
-                    GpuStatus::Ok => words.not_reported.to_owned(),
-                    GpuStatus::NoDriver => words.no_gpu.to_owned(),
-                    GpuStatus::Error { detail } => (words.gpu_error)(detail),
-                });
-                view! { <span class="quiet">{why}</span> }.into_any()
-            }
+        None => {
+            let why = world.host.with(|host| match &host.gpu {
+                GpuStatus::Ok => words.not_reported.to_owned(),
+                GpuStatus::NoDriver => words.no_gpu.to_owned(),
+                GpuStatus::Error { detail } => (words.gpu_error)(detail),
+            });
+            view! { <span class="quiet">{why}</span> }.into_any()
         }
-    };
-    let uptime = move || {
+    });
+    let uptime = part(move || {
         let (started, seconds) = service.with(|s| (s.started, s.uptime_s));
         match (seconds, started) {
             (Some(_), Some(started)) => {
@@ -63,24 +59,10 @@ pub fn Values(world: World, service: ArcRwSignal<Service>) -> AnyView {
                 view! { <time datetime=started.to_string() title=exact(started)>{text}</time> }.into_any()
             }
             (Some(seconds), None) => (words.duration)(seconds).into_any(),
-            (None, _) => words.none.into_any(),
+            (None, _) => words.none.to_owned().into_any(),
         }
-    };
-    view! {
-        <dl class="values">
-            <div>
-                <dt>{words.model}</dt>
-                {model}
-            </div>
-            <div>
-                <dt>{words.gpu_memory}</dt>
-                <dd>{gpu_memory}</dd>
-            </div>
-            <div>
-                <dt>{words.uptime}</dt>
-                <dd class="number">{uptime}</dd>
-            </div>
-        </dl>
-    }
-    .into_any()
+    });
+    let rows = [(words.model, model), (words.gpu_memory, gpu_memory), (words.uptime, uptime)]
+        .map(|(name, value)| view! { <div><dt>{name}</dt><dd>{value}</dd></div> }.into_any());
+    view! { <dl class="values">{Vec::from(rows)}</dl> }.into_any()
 }

@@ -26,7 +26,7 @@ impl Clock {
     pub fn start(world: World) -> Self {
         let now = world.now.get_untracked().millis();
         let clock = Self { world, ahead_ms: StoredValue::new(now - browser_ms()) };
-        world.offset_minutes.set(Some(offset_minutes(now)));
+        world.offset_minutes.set(offset_minutes(now));
         if let Ok(handle) = set_interval_with_handle(move || clock.tick(), Duration::from_secs(1)) {
             on_cleanup(move || handle.clear());
         }

@@ -67,7 +67,7 @@ pub struct World {
     /// The last thing heard from the server.
     pub heard: RwSignal<Timestamp>,
     /// Minutes east of UTC; zero until the browser has said where it is.
-    pub offset_minutes: RwSignal<Option<i32>>,
+    pub offset_minutes: RwSignal<i32>,
     /// The last change of a state, for those who listen to the page.
     pub announced: RwSignal<String>,
     /// The server is of another version than this page.
@@ -87,10 +87,16 @@ impl World {
             connection: RwSignal::new(Connection::Connecting),
             now: RwSignal::new(snapshot.now),
             heard: RwSignal::new(snapshot.now),
-            offset_minutes: RwSignal::new(None),
+            offset_minutes: RwSignal::new(0),
             announced: RwSignal::new(String::new()),
             outdated: RwSignal::new(false),
         }
+    }
+
+    /// A service's name for people.
+    pub fn title(&self, name: &ServiceName) -> String {
+        let watched = self.services.with(|all| all.iter().find(|w| w.name == *name).cloned());
+        watched.map(|w| w.service.with(|s| s.title.clone())).unwrap_or_default()
     }
 }
 

@@ -8,9 +8,9 @@ use super::clock::Clock;
 use super::{Connection, World, set_if_new};
 use crate::components::log::Feed;
 use crate::model::{Gap, Gpu, Host, Ping, Progress, RunOpened, Service, ServiceRemoved, Snapshot};
+use crate::wire::{self, Read};
 use leptos::leptos_dom::helpers::{IntervalHandle, TimeoutHandle};
 use leptos::prelude::*;
-use serde::de::DeserializeOwned;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -213,10 +213,8 @@ impl Stream {
         };
         match kind.as_str() {
             "lines" => {
-                if let Some(feed) = feed
-                    && let Err(error) = feed.lines(&data)
-                {
-                    complain(&kind, &error);
+                if feed.is_some_and(|feed| feed.lines(&data).is_none()) {
+                    complain(&kind);
                 }
             }
             "snapshot" => read::<Snapshot>(&kind, &data, |snapshot| self.snapshot(snapshot)),
@@ -282,13 +280,13 @@ impl Inner {
 }
 
 /// A payload that is not understood is said in the console and left out: the next snapshot puts things right.
-fn read<T: DeserializeOwned>(kind: &str, data: &str, then: impl FnOnce(T)) {
-    match serde_json::from_str(data) {
-        Ok(value) => then(value),
-        Err(error) => complain(kind, &error),
+fn read<T: Read>(kind: &str, data: &str, then: impl FnOnce(T)) {
+    match wire::read(data) {
+        Some(value) => then(value),
+        None => complain(kind),
     }
 }
 
-fn complain(kind: &str, error: &serde_json::Error) {
-    leptos::logging::warn!("event {kind}: {error}");
+fn complain(kind: &str) {
+    leptos::logging::warn!("event {kind} is not understood");
 }

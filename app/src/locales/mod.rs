@@ -36,6 +36,14 @@ impl Lang {
         }
     }
 
+    /// The label of its switch.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::En => "EN",
+            Self::Ru => "RU",
+        }
+    }
+
     /// The language's name in itself.
     pub const fn own_name(self) -> &'static str {
         match self {

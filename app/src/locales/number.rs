@@ -18,8 +18,8 @@ pub fn group(number: u64, separator: &str) -> String {
 
 /// Bytes as GiB with one decimal, rounded half up.
 pub fn gib_tenths(bytes: u64, point: char) -> String {
-    const GIB: u64 = 1 << 30;
-    let tenths = (u128::from(bytes) * 10 + u128::from(GIB / 2)) / u128::from(GIB);
+    let mib = (bytes >> 20) + (bytes >> 19 & 1);
+    let tenths = (mib * 10 + 512) >> 10;
     format!("{}{point}{}", tenths / 10, tenths % 10)
 }
 

@@ -18,16 +18,22 @@ pub fn App(boot: Boot) -> AnyView {
 
     #[cfg(feature = "hydrate")]
     {
-        let feed = log.as_ref().and_then(Log::feed);
+        let log = log.clone();
         let version = boot.snapshot.server_version.clone();
-        Effect::new(move |_| drop(crate::live::Stream::open(world, feed.clone(), version.clone())));
+        Effect::new(move |_| {
+            if let Some(log) = &log {
+                log.attach();
+            }
+            let feed = log.as_ref().and_then(Log::feed);
+            drop(crate::live::Stream::open(world, feed, version.clone()));
+        });
     }
 
     let Boot { route, theme, links, refusal, tail, settings, .. } = boot;
     let page = match route {
-        Route::Services => services::services(world, log, tail, settings, None).into_any(),
-        Route::Service { name } => services::services(world, log, tail, settings, Some(name)).into_any(),
-        Route::NotFound => not_found::not_found(world).into_any(),
+        Route::Services => services::services(world, log, tail, settings, None),
+        Route::Service { name } => services::services(world, log, tail, settings, Some(name)),
+        Route::NotFound => not_found::not_found(world),
     };
     view! {
         <Header world=world theme=theme links=links/>

@@ -1,5 +1,6 @@
 //! All services, or one of them: cards at one side, the log window over the rest.
 
+use crate::components::dynamic::{nothing, part};
 use crate::components::log::{Log, LogWindow};
 use crate::components::machine::{Found, Gpus};
 use crate::components::service_card::ServiceCard;
@@ -16,35 +17,36 @@ pub fn services(
     only: Option<ServiceName>,
 ) -> AnyView {
     let words = world.words;
-    let back = only.is_some();
-    let nothing = if back { words.gone } else { words.no_services };
-    // Only a service that comes or goes makes new cards; what changes in one is its own business.
-    let names = Memo::new(move |_| {
-        let all = world.services.get().into_iter().map(|w| w.name);
-        all.filter(|name| only.as_ref().is_none_or(|only| only == name)).collect::<Vec<_>>()
-    });
-    let cards = move || {
-        let shown = names.get();
-        let linked = !back && shown.len() > 1;
-        if shown.is_empty() {
-            return view! { <p class="panel">{nothing}</p> }.into_any();
+    let back = only
+        .as_ref()
+        .map_or_else(nothing, |_| view! { <p class="back"><a href="/">{words.home}</a></p> }.into_any());
+    let cards = part(move || {
+        let mut shown = world.services.get();
+        let linked = only.is_none() && shown.len() > 1;
+        if let Some(only) = &only {
+            shown.retain(|watched| watched.name == *only);
         }
-        let all = world.services.get_untracked();
-        let cards = all.into_iter().filter(|w| shown.contains(&w.name)).map(|watched| {
-            let settings = settings
-                .iter()
-                .find(|(name, _)| *name == watched.name)
-                .map(|(_, s)| s.clone())
-                .unwrap_or_default();
-            view! { <ServiceCard world=world watched=watched settings=settings linked=linked/> }
-        });
-        cards.collect_view().into_any()
-    };
-    let log = log.map(|log| view! { <LogWindow log=log world=world tail=tail/> });
+        if shown.is_empty() {
+            let why = if only.is_some() { words.gone } else { words.no_services };
+            return view! { <p class="panel">{why}</p> }.into_any();
+        }
+        let settings_of =
+            |name: &ServiceName| settings.iter().find(|(of, _)| of == name).map(|(_, all)| all.clone());
+        let cards: Vec<_> = shown
+            .into_iter()
+            .map(|watched| {
+                let settings = settings_of(&watched.name).unwrap_or_default();
+                view! { <ServiceCard world=world watched=watched settings=settings linked=linked/> }
+                    .into_any()
+            })
+            .collect();
+        cards.into_any()
+    });
+    let log = log.map_or_else(nothing, |log| view! { <LogWindow log=log world=world tail=tail/> }.into_any());
     view! {
         <main class="services">
             <div class="side">
-                {back.then(|| view! { <p class="back"><a href="/">{words.home}</a></p> })}
+                {back}
                 {cards}
                 <Gpus world=world/>
                 <Found world=world/>

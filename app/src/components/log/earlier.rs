@@ -15,7 +15,7 @@ pub async fn fetch(service: &ServiceName, run: u64, before: u64) -> Option<Store
     let mut store = Store::default();
     store.begin(run, None);
     for line in body.lines().filter(|line| !line.is_empty()) {
-        parse::line(line, run, &mut store).ok()?;
+        parse::line(line, run, &mut store)?;
     }
     Some(store)
 }

@@ -98,11 +98,8 @@ impl Feed {
         self.0.borrow_mut().painter = None;
     }
 
-    /// Event `lines`, as it came.
-    ///
-    /// # Errors
-    /// What serde says of the payload.
-    pub fn lines(&self, json: &str) -> Result<(), serde_json::Error> {
+    /// Event `lines`, as it came; `None` when it is something else.
+    pub fn lines(&self, json: &str) -> Option<()> {
         let result = {
             let Inner { store, counted, .. } = &mut *self.0.borrow_mut();
             parse::lines(json, store, counted)

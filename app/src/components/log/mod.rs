@@ -101,6 +101,14 @@ impl Log {
         self.feed.try_get_value()
     }
 
+    /// Takes the rows over that the server rendered. To be called once the page is hydrated.
+    #[cfg(feature = "hydrate")]
+    pub fn attach(&self) {
+        if attach::attach(self).is_none() {
+            leptos::logging::warn!("the log window is not there");
+        }
+    }
+
     /// Passes on what a control asks for. On the server no control can be touched.
     fn ask(&self, ask: Ask) {
         #[cfg(feature = "hydrate")]

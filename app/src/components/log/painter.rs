@@ -11,7 +11,8 @@ use wasm_bindgen::JsCast;
 use web_sys::{Document, Element, HtmlElement};
 
 /// The height of a row in CSS pixels; `--row` in `style/log.css`.
-pub const ROW: f64 = 20.0;
+const ROW_PIXELS: usize = 20;
+const ROW: f64 = ROW_PIXELS as f64;
 /// Rows beyond each edge of the view.
 const BEYOND: usize = 8;
 const NOTHING: u64 = u64::MAX;
@@ -128,7 +129,7 @@ impl Painter {
         let total = scene.narrow.len() + usize::from(scene.progress.is_some());
         if total != self.total {
             self.total = total;
-            set(&self.size, "height", &format!("{}px", total as f64 * ROW));
+            set(&self.size, "height", &format!("{}px", total * ROW_PIXELS));
         }
         let end = (total as f64 * ROW - self.height).max(0.0);
         let wanted = match scene.anchor {
@@ -150,7 +151,7 @@ impl Painter {
         for at in 0..count {
             self.fill(at, scene);
         }
-        set(&self.block, "transform", &format!("translateY({}px)", first as f64 * ROW));
+        set(&self.block, "transform", &format!("translateY({}px)", first * ROW_PIXELS));
         if self.widest != widest {
             set(&self.size, "--chars", &self.widest.to_string());
         }

@@ -199,9 +199,9 @@ impl Store {
             return false;
         }
         let mut mark = self.mark();
-        self.append(&line.source);
+        self.text_to_write().push_str(&line.source);
         self.end_source(&mut mark);
-        self.append(&line.text);
+        self.text_to_write().push_str(&line.text);
         for span in &line.spans {
             self.span(span.0, span.1, Style::parse(&span.2));
         }
@@ -231,11 +231,13 @@ impl Store {
         Mark { source_at: text, text_at: text, spans_at: spans }
     }
 
-    /// Writes text of the line.
-    pub(super) fn append(&mut self, text: &str) {
-        if let Some(chunk) = self.chunks.back_mut() {
-            chunk.text.push_str(text);
+    /// Where the text of the line that is being written goes.
+    pub(super) fn text_to_write(&mut self) -> &mut String {
+        if self.chunks.is_empty() {
+            self.chunks.push_back(Chunk::default());
         }
+        let last = self.chunks.len() - 1;
+        &mut self.chunks[last].text
     }
 
     /// What was written so far was the source; the text follows.

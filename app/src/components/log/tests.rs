@@ -230,9 +230,9 @@ fn broken_payloads_are_errors_and_keep_what_came_before() {
         r#"{"run":1,"lines":[[2]]}"#,
         r#"{"run":1,"lines":[[2,"x","stdout","info","",""]]}"#,
     ] {
-        assert!(parse::lines(bad, &mut store, &mut counted).is_err(), "{bad}");
+        assert!(parse::lines(bad, &mut store, &mut counted).is_none(), "{bad}");
     }
-    assert!(parse::lines(&format!(r#"{{"run":1,"lines":[{good},[2,"#), &mut store, &mut counted).is_err());
+    assert!(parse::lines(&format!(r#"{{"run":1,"lines":[{good},[2,"#), &mut store, &mut counted).is_none());
     assert_eq!(all(&store), ["1.1 a"]);
 }
 

@@ -1,6 +1,7 @@
 //! The log window's controls: filters with their counts, search, follow, download.
 
 use super::{Ask, Log, row};
+use crate::components::dynamic::text;
 use crate::components::icon::{Icon, icon};
 use crate::locales::Words;
 use crate::model::Level;
@@ -24,14 +25,15 @@ pub fn levels(log: &Log, words: &'static Words) -> AnyView {
                     />
                     {row::label(level, words)}
                 </label>
-                <span class="count">{move || (words.number)(counts.get().of(level))}</span>
+                <span class="count">{text(move || (words.number)(counts.get().of(level)))}</span>
             </div>
         }
+        .into_any()
     });
     view! {
         <fieldset class="levels" id="log-levels">
             <legend class="hidden">{words.levels}</legend>
-            {boxes.into_iter().collect_view()}
+            {Vec::from(boxes)}
         </fieldset>
     }
     .into_any()
@@ -68,7 +70,7 @@ pub fn follow(log: Log, words: &'static Words) -> AnyView {
             {icon(Icon::Down)}
             {words.follow}
             <span class="waiting" aria-hidden="true">
-                {move || Some(waiting.get()).filter(|n| *n > 0).map(words.waiting)}
+                {text(move || Some(waiting.get()).filter(|n| *n > 0).map(words.waiting).unwrap_or_default())}
             </span>
         </button>
     }
