@@ -265,7 +265,7 @@ fn values_are_numbers_with_units_or_say_why_there_are_none() {
     has(
         &html,
         &[
-            ">lydia</dd>",
+            ">lydia</span></dd>",
             "11.0 of 24.0 GiB",
             "0:01:02",
             "NVIDIA L4",

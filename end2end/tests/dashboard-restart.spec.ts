@@ -72,7 +72,7 @@ test("the page finds the dashboard again by itself, without a reload", async ({ 
   await dash.down("SIGKILL");
   await dash.sim.write("stdout", "INFO 11-22 12:00:00 [api.py:1] written-while-away\n");
   await dash.up();
-  await expect(card.log).toContainText("written-while-away", { timeout: 40_000 });
+  await card.logShows("written-while-away", 40_000);
   await card.shows("Running");
   expect(await page.evaluate(() => "sameDocument" in window)).toBe(true);
 });

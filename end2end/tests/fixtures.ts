@@ -82,6 +82,20 @@ export class Card {
     await expect(this.status).toContainText(word, { timeout });
   }
 
+  /** Waits for a text among the rows that are in view; says where the log is instead, and not all of it. */
+  async logShows(wanted: string | RegExp, timeout = 15_000) {
+    const found = (text: string) => (typeof wanted === "string" ? text.includes(wanted) : wanted.test(text));
+    const look = async () => {
+      const text = await this.log.innerText();
+      return found(text) ? "shown" : `the last row is: ${text.trimEnd().split("\n").at(-1)?.slice(0, 200)}`;
+    };
+    await expect.poll(look, { message: `the log shows ${String(wanted)}`, timeout, intervals: [100, 250, 500] }).toBe("shown");
+  }
+
+  async logLacks(unwanted: string) {
+    await expect.poll(async () => (await this.log.innerText()).includes(unwanted), { message: `the log still shows ${unwanted}` }).toBe(false);
+  }
+
   checkbox(level: string) {
     return this.page.getByRole("checkbox", { name: level, exact: true });
   }

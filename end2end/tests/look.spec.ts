@@ -136,7 +136,7 @@ for (const colorScheme of ["light", "dark"] as const) {
         ...[31, 32, 33, 34, 35, 36, 90, 91, 92, 93, 94, 95, 96].map((code) => `\x1b[${code}mcolour ${code}\x1b[0m`), "",
       ].join("\n"));
       await card.shows("Running");
-      await expect(card.log).toContainText("colour 96");
+      await card.logShows("colour 96");
       expect(await findings(page), "running").toEqual([]);
       await dash.sim.exit(1);
       await card.shows("Failed");
@@ -208,7 +208,7 @@ test("one stream per tab, and a hidden tab drops its log", async ({ page, dashbo
   await dash.command("stop");
   await expect(card.status).toContainText("Stopped");
   await visible("visible");
-  await expect(card.log).toContainText("written while hidden");
+  await card.logShows("written while hidden");
   expect(streams).toHaveLength(3);
   expect(streams[2]).toMatch(/logs=vllm.*after=\d+\.\d+|after=\d+\.\d+.*logs=vllm/);
 });

@@ -15,7 +15,7 @@ test("the buttons work without JavaScript", async ({ page, dashboard }) => {
   await page.reload();
   await card.shows("Running");
   await expect(card.value("Model")).toHaveText("lydia");
-  await expect(card.log).toContainText("Application startup complete");
+  await card.logShows("Application startup complete");
 
   await card.button("Restart").click();
   await dash.state("running");

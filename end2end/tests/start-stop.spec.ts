@@ -13,7 +13,7 @@ test("a start goes through its phases in the log to Running with the model named
   await card.shows("Running", 45_000);
   await expect(card.value("Model")).toHaveText("lydia");
   await expect(card.value("Uptime")).toContainText(/\d/);
-  await expect(card.log).toContainText("Application startup complete");
+  await card.logShows("Application startup complete");
 
   // The phases, in the order in which a real vLLM prints them.
   const kept = (await dash.ask("/api/services/vllm/logs?limit=10000")).body;

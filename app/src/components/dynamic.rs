@@ -9,6 +9,11 @@ pub fn text(write: impl Fn() -> String + Send + Sync + 'static) -> AnyView {
     any_text(Arc::new(write))
 }
 
+/// Text that may be none: then nothing is there, not even the space that holds the place of an empty text.
+pub fn some_text(write: impl Fn() -> Option<String> + Send + Sync + 'static) -> AnyView {
+    part(move || write().map_or_else(nothing, IntoAny::into_any))
+}
+
 /// A part of the page that is made anew when a signal in it changes.
 pub fn part(make: impl Fn() -> AnyView + Send + Sync + 'static) -> AnyView {
     any_part(Arc::new(make))

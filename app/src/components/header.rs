@@ -1,6 +1,6 @@
 //! The page's head: its name, the neighbouring pages, the connection, language and theme.
 
-use super::dynamic::{nothing, text};
+use super::dynamic::{nothing, some_text, text};
 use super::icon::{Icon, icon};
 use crate::boot::Theme;
 use crate::live::{Connection, World};
@@ -54,10 +54,10 @@ fn ConnectionMark(world: World) -> AnyView {
         }
     };
     // What is shown while nothing is heard is as old as the last thing heard.
-    let as_of = text(move || match connection.get() {
-        Connection::Connecting | Connection::Live => String::new(),
+    let as_of = some_text(move || match connection.get() {
+        Connection::Connecting | Connection::Live => None,
         Connection::Reconnecting | Connection::Lost => {
-            (words.as_of)(&clock_of_day(world.heard.get().millis(), world.offset_minutes.get()))
+            Some((words.as_of)(&clock_of_day(world.heard.get().millis(), world.offset_minutes.get())))
         }
     });
     view! {

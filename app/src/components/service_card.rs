@@ -2,7 +2,7 @@
 
 use super::controls::Controls;
 use super::details::{Configuration, Details};
-use super::dynamic::{nothing, part, text};
+use super::dynamic::{nothing, part, some_text, text};
 use super::icon;
 use super::values::{Values, exact};
 use crate::api::ApiError;
@@ -69,8 +69,8 @@ pub fn ServiceCard(
     };
     let container_logs = format!("/api/services/{name}/container-logs");
     view! {
-        <article class="card" aria-labelledby=heading.clone()>
-            <h2 id=heading>{title}</h2>
+        <article class="card" aria-labelledby=heading>
+            <h2 id=heading.clone()>{title}</h2>
             {demo}
             <StateLine world=world service=service.clone()/>
             <Sentence words=words service=service.clone()/>
@@ -92,9 +92,7 @@ pub fn ServiceCard(
 
 /// Why the last command was refused, if it was.
 pub fn refused(words: &'static Words, refusal: RwSignal<Option<ApiError>>) -> AnyView {
-    let why = part(move || {
-        refusal.with(|error| error.as_ref().map_or_else(nothing, |error| (words.error)(error).into_any()))
-    });
+    let why = some_text(move || refusal.with(|error| error.as_ref().map(words.error)));
     view! { <div class="refusal" role="alert">{why}</div> }.into_any()
 }
 

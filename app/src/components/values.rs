@@ -35,7 +35,7 @@ pub fn Values(world: World, service: ArcRwSignal<Service>) -> AnyView {
     let (for_model, for_memory) = (service.clone(), service.clone());
     let model = part(move || {
         let model = for_model.with(|s| s.model.clone()).unwrap_or_else(|| words.none.to_owned());
-        view! { <span class="model" title=model.clone()>{model}</span> }.into_any()
+        view! { <span class="model" title=model>{model.clone()}</span> }.into_any()
     });
     let gpu_memory = part(move || match for_memory.with(|s| s.gpu_memory_bytes) {
         Some(used) => {

@@ -11,12 +11,15 @@ use crate::model::{
     StoppedNote, Stream, UnreachableReason, Wish,
 };
 
-/// Structs: all fields by their names.
+/// Structs: all fields by their names; those behind the semicolon may be missing.
 macro_rules! fields {
-    ($($type:ident { $($field:ident),* $(,)? })*) => { $(
+    ($($type:ident { $($field:ident),* $(,)? $(; $($lenient:ident),*)? })*) => { $(
         impl Read for $type {
             fn read(json: &Json<'_>) -> Option<Self> {
-                Some(Self { $($field: Read::read(json.at(stringify!($field)))?),* })
+                Some(Self {
+                    $($field: Read::read(json.at(stringify!($field)))?,)*
+                    $($($lenient: Read::read(json.at(stringify!($lenient))).unwrap_or_default(),)*)?
+                })
             }
         }
     )* };
@@ -128,15 +131,15 @@ fields! {
     Remnant { pid, name }
     PhaseProgress { done, total }
     Gpu { index, uuid, name, memory_used_bytes, memory_total_bytes }
-    Host { name, gpu, candidates, foreign, state_dir }
+    Host { name, gpu, candidates, foreign; state_dir }
     Candidate { container, image, running, port }
     ForeignProcess { pid, command }
-    Setting { name, value, secret, set, origin }
+    Setting { name, value, set, origin; secret }
     Snapshot { server_version, now, services, gpus, images, host, logs }
     Ping { now }
     ServiceRemoved { name }
-    LogSummary { service, run, first, last, counts }
-    LevelCounts { debug, info, warning, error, other }
+    LogSummary { service, run, first, last; counts }
+    LevelCounts { ; debug, info, warning, error, other }
     Gap { run, after, count }
     Progress { run, stream, text }
     RunOpened { service, run, started, previous }

@@ -249,6 +249,7 @@ fn what_is_not_json_is_refused() {
     }
     assert_eq!(read::<u16>("65536"), None);
     assert_eq!(read::<u64>("-1"), None);
+    assert_eq!(read::<LevelCounts>(r#"{"info":2}"#), Some(LevelCounts { info: 2, ..LevelCounts::default() }));
     // What is new on the wire is left out.
     assert_eq!(
         read::<Ping>(r#" { "new" : [ { } , -1.5e3 , true ] , "now" : "2026-11-22T12:00:00.123Z" } "#),

@@ -50,7 +50,7 @@ impl ApiUrl {
                 .ok()
                 .filter(|p| *p > 0)
                 .ok_or("the port must be from 1 to 65535")?,
-            None if authority.as_str().ends_with(':') => {
+            None if authority.as_str() != authority.host() => {
                 return Err("the port must be from 1 to 65535".to_owned());
             }
             None => 80,

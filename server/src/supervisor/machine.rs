@@ -124,6 +124,9 @@ pub struct Machine {
     away: Option<UnreachableReason>,
     instance: Option<Instance>,
     launching: Option<Timestamp>,
+    /// A launch was ordered and has not ended; another one waits for that end.
+    launch_out: bool,
+    launch_again: bool,
     stop: Option<StopAsked>,
     phase: Option<(Phase, Option<PhaseProgress>)>,
     ready_since: Option<Timestamp>,
@@ -149,6 +152,8 @@ impl Machine {
             away: None,
             instance: None,
             launching: None,
+            launch_out: false,
+            launch_again: false,
             stop: None,
             phase: None,
             ready_since: None,
@@ -335,7 +340,13 @@ impl Machine {
         self.note = None;
         self.stop = None;
         self.launching = Some(now);
-        effects.push(Effect::Launch);
+        if self.launch_out {
+            // What the launch before brought ended before the launch itself did.
+            self.launch_again = true;
+        } else {
+            self.launch_out = true;
+            effects.push(Effect::Launch);
+        }
     }
 
     fn begin_stop(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
@@ -354,6 +365,11 @@ impl Machine {
     }
 
     fn launched(&mut self, result: Result<(), RuntimeError>, now: Timestamp, effects: &mut Vec<Effect>) {
+        self.launch_out = false;
+        if std::mem::take(&mut self.launch_again) && self.launching.is_some() && self.wish == Wish::Running {
+            self.launch(now, effects);
+            return;
+        }
         match result {
             Ok(()) => effects.push(Effect::Look),
             Err(error) => {
@@ -549,12 +565,14 @@ impl Machine {
             return;
         }
         match probe {
-            Probe::Ready { models, max_model_len } => {
+            Probe::Ready(served) => {
                 self.ready_since.get_or_insert(now);
                 self.silent = None;
                 self.port_taken = None;
-                self.models = models;
-                self.max_model_len = max_model_len;
+                if let Some(served) = served {
+                    self.models = served.models;
+                    self.max_model_len = served.max_model_len;
+                }
                 effects.push(Effect::Arm(Timer::Probe, self.limits.probe_running));
             }
             other => {

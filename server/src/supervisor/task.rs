@@ -22,6 +22,9 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+/// How often the list of models is asked for while it is known.
+const MODELS_EVERY: Duration = Duration::from_secs(60);
+
 /// What reaches a service's task.
 #[derive(Debug)]
 pub enum Mail {
@@ -70,6 +73,8 @@ pub struct Task {
     follower: Option<Follower>,
     probing: bool,
     probed: bool,
+    /// When `/v1/models` was asked last: its answer changes only with adapters.
+    models_asked: Option<Instant>,
     stop: CancellationToken,
 }
 
@@ -126,6 +131,7 @@ impl Task {
             follower: None,
             probing: false,
             probed: false,
+            models_asked: None,
             stop,
         };
         (task, handle, inbox)
@@ -348,9 +354,14 @@ impl Task {
         self.probing = true;
         let (http, base) = (self.http.clone(), self.api_base());
         let key = self.config.api_key.value.clone();
-        self.job(
-            async move { Observation::Probed(probe(&http, &base, key.as_ref().map(|k| k.reveal())).await) },
-        );
+        let ask_models = self.machine.models().is_empty()
+            || self.models_asked.is_none_or(|at| at.elapsed() > MODELS_EVERY);
+        if ask_models {
+            self.models_asked = Some(Instant::now());
+        }
+        self.job(async move {
+            Observation::Probed(probe(&http, &base, key.as_ref().map(|k| k.reveal()), ask_models).await)
+        });
     }
 
     /// Opens the run of this instance, or goes on with it, and follows its log.

@@ -11,19 +11,23 @@ const LIMIT: Duration = Duration::from_secs(2);
 /// What the port said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Probe {
-    /// `/health` answered 200.
-    Ready {
-        /// Names from `/v1/models`, base model first; empty when that list cannot be read.
-        models: Vec<String>,
-        /// `max_model_len` of the first, in tokens.
-        max_model_len: Option<u64>,
-    },
+    /// `/health` answered 200. What it serves, if that was asked for and answered.
+    Ready(Option<Served>),
     /// Nobody listens, or nobody answers in time.
     Silent,
     /// `/health` answered something else than 200 (vLLM says 503 when its engine is dead).
     Unwell(u16),
     /// Something that is not vLLM listens there.
     Other(PortHolder),
+}
+
+/// What `/v1/models` lists.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Served {
+    /// The names, base model first.
+    pub models: Vec<String>,
+    /// `max_model_len` of the first in the list, in tokens.
+    pub max_model_len: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -40,13 +44,10 @@ struct ServedModel {
     parent: Option<String>,
 }
 
-/// Asks `/health`, and `/v1/models` when it is well.
-pub async fn probe(http: &Http, base: &str, token: Option<&str>) -> Probe {
+/// Asks `/health`, and `/v1/models` when it is well and `ask_models` wants that.
+pub async fn probe(http: &Http, base: &str, token: Option<&str>, ask_models: bool) -> Probe {
     match http.get(base, "/health", None, LIMIT).await {
-        Ok((200, _)) => {
-            let (models, max_model_len) = models(http, base, token).await;
-            Probe::Ready { models, max_model_len }
-        }
+        Ok((200, _)) => Probe::Ready(if ask_models { served(http, base, token).await } else { None }),
         Ok((status, _)) => match holder(http, base).await {
             Some(PortHolder::Vllm { .. }) | None => Probe::Unwell(status),
             Some(other) => Probe::Other(other),
@@ -56,14 +57,14 @@ pub async fn probe(http: &Http, base: &str, token: Option<&str>) -> Probe {
     }
 }
 
-async fn models(http: &Http, base: &str, token: Option<&str>) -> (Vec<String>, Option<u64>) {
-    let Ok((200, body)) = http.get(base, "/v1/models", token, LIMIT).await else { return (Vec::new(), None) };
-    let Ok(list) = serde_json::from_slice::<Models>(&body) else { return (Vec::new(), None) };
-    let longest = list.data.first().and_then(|m| m.max_model_len);
+async fn served(http: &Http, base: &str, token: Option<&str>) -> Option<Served> {
+    let Ok((200, body)) = http.get(base, "/v1/models", token, LIMIT).await else { return None };
+    let list = serde_json::from_slice::<Models>(&body).ok()?;
+    let max_model_len = list.data.first().and_then(|m| m.max_model_len);
     let (base_models, adapters): (Vec<_>, Vec<_>) = list.data.into_iter().partition(|m| m.parent.is_none());
-    let names =
+    let models =
         base_models.into_iter().chain(adapters).take(64).map(|m| m.id.chars().take(200).collect()).collect();
-    (names, longest)
+    Some(Served { models, max_model_len })
 }
 
 /// Says who listens at `base`, as far as HTTP tells. `None` when nobody does.
@@ -117,8 +118,9 @@ mod tests {
                 .route("/v1/models", get(move || async move { Json(models) })),
         )
         .await;
-        let got = probe(&Http::default(), &base, None).await;
-        assert_eq!(got, Probe::Ready { models: vec!["lydia".into(), "adapter".into()], max_model_len: None });
+        let got = probe(&Http::default(), &base, None, true).await;
+        let served = Served { models: vec!["lydia".into(), "adapter".into()], max_model_len: None };
+        assert_eq!(got, Probe::Ready(Some(served)));
     }
 
     #[tokio::test]
@@ -126,7 +128,7 @@ mod tests {
         let base =
             serve(Router::new().route("/api/version", get(|| async { Json(json!({"version": "0.12.3"})) })))
                 .await;
-        let got = probe(&Http::default(), &base, None).await;
+        let got = probe(&Http::default(), &base, None, true).await;
         assert_eq!(got, Probe::Other(PortHolder::Ollama { version: "0.12.3".into() }));
     }
 
@@ -138,8 +140,8 @@ mod tests {
                 .route("/version", get(|| async { Json(json!({"version": "0.32.0"})) })),
         )
         .await;
-        assert_eq!(probe(&Http::default(), &base, None).await, Probe::Unwell(503));
-        assert_eq!(probe(&Http::default(), "http://127.0.0.1:1", None).await, Probe::Silent);
+        assert_eq!(probe(&Http::default(), &base, None, true).await, Probe::Unwell(503));
+        assert_eq!(probe(&Http::default(), "http://127.0.0.1:1", None, true).await, Probe::Silent);
     }
 
     #[tokio::test]
@@ -151,6 +153,6 @@ mod tests {
                 let _ = tokio::io::AsyncWriteExt::write_all(&mut socket, b"SSH-2.0-OpenSSH_9.2\r\n").await;
             }
         });
-        assert_eq!(probe(&Http::default(), &base, None).await, Probe::Other(PortHolder::Unknown));
+        assert_eq!(probe(&Http::default(), &base, None, true).await, Probe::Other(PortHolder::Unknown));
     }
 }

@@ -1,7 +1,7 @@
 //! The log window's controls: filters with their counts, search, follow, download.
 
 use super::{Ask, Log, row};
-use crate::components::dynamic::text;
+use crate::components::dynamic::{some_text, text};
 use crate::components::icon::{Icon, icon};
 use crate::locales::Words;
 use crate::model::Level;
@@ -70,7 +70,7 @@ pub fn follow(log: Log, words: &'static Words) -> AnyView {
             {icon(Icon::Down)}
             {words.follow}
             <span class="waiting" aria-hidden="true">
-                {text(move || Some(waiting.get()).filter(|n| *n > 0).map(words.waiting).unwrap_or_default())}
+                {some_text(move || Some(waiting.get()).filter(|n| *n > 0).map(words.waiting))}
             </span>
         </button>
     }

@@ -2,7 +2,7 @@
 
 use super::tools::{follow, levels, search};
 use super::{Ask, Empty, Log, row};
-use crate::components::dynamic::text;
+use crate::components::dynamic::{some_text, text};
 use crate::components::icon::{Icon, icon};
 use crate::live::World;
 use crate::locales::Words;
@@ -21,11 +21,11 @@ pub fn LogWindow(log: Log, world: World, tail: Vec<Line>) -> AnyView {
         let name = log.service.clone();
         text(move || world.title(&name))
     };
-    let run = text(move || signals.run.get().map(|run| format!("{} {run}", words.run)).unwrap_or_default());
-    let empty = text(move || match signals.empty.get() {
-        Empty::No => String::new(),
-        Empty::NoLines => words.no_lines.to_owned(),
-        Empty::NoMatch => words.no_match.to_owned(),
+    let run = some_text(move || signals.run.get().map(|run| format!("{} {run}", words.run)));
+    let empty = some_text(move || match signals.empty.get() {
+        Empty::No => None,
+        Empty::NoLines => Some(words.no_lines.to_owned()),
+        Empty::NoMatch => Some(words.no_match.to_owned()),
     });
     view! {
         <section class="log-window" aria-labelledby="log-title">
