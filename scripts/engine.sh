@@ -158,15 +158,17 @@ image() {
 	tar -C "$(dirname "$SIM_BINARY")" -c --owner=0 --group=0 vllm-sim | dk import "${changes[@]}" - "$SIM:$tag" >/dev/null
 }
 
+# Where the static program is: given, or built here.
+sim_binary() { echo "${SERVICES_SIM_BINARY:-$ROOT/target/$(host_triple)/release/vllm-sim}"; }
+host_triple() { rustc -vV | sed -n 's/^host: //p'; }
+
 images() {
 	need_state
-	local triple
-	triple=$(rustc -vV | sed -n 's/^host: //p')
-	SIM_BINARY=${SERVICES_SIM_BINARY:-target/$triple/release/vllm-sim}
+	SIM_BINARY=$(sim_binary)
 	# The target is named so that the static flag does not reach procedural macros.
 	[ -n "${SERVICES_SIM_BINARY:-}" ] || RUSTFLAGS='-C target-feature=+crt-static' CARGO_PROFILE_RELEASE_OPT_LEVEL=1 \
 		CARGO_PROFILE_RELEASE_LTO=false CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
-		cargo build --quiet --release --target "$triple" -p vllm-sim >&2
+		cargo build --quiet --release --target "$(host_triple)" -p vllm-sim >&2
 	# Importing the same program again would only leave images without a name.
 	[ "$(cat "$ENGINE_DIR/sim.sum" 2>/dev/null)" != "$(cksum "$SIM_BINARY")" ] || return 0
 	image latest SIM_SPEED=8 SIM_CONTROL=1
@@ -182,8 +184,8 @@ images() {
 
 print_env() {
 	need_state
-	printf 'export SERVICES_TEST_DOCKER=%q SERVICES_TEST_IMAGE=%q SERVICES_TEST_REGISTRY=%q SERVICES_ENGINE_STATE=%q\n' \
-		"unix://$ENGINE_DIR/docker.sock" "$SIM:instant" "127.0.0.1:$REGISTRY_PORT" "$STATE"
+	printf 'export SERVICES_TEST_DOCKER=%q SERVICES_TEST_IMAGE=%q SERVICES_TEST_REGISTRY=%q SERVICES_TEST_SIM=%q SERVICES_ENGINE_STATE=%q\n' \
+		"unix://$ENGINE_DIR/docker.sock" "$SIM:instant" "127.0.0.1:$REGISTRY_PORT" "$(sim_binary)" "$STATE"
 }
 
 stop() {

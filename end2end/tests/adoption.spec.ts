@@ -27,7 +27,7 @@ test("a container that exists is adopted as it is and probed where it really pub
   expect(service.api_url).toContain(`:${port}`);
   expect(service.container).toMatchObject({ name, adopted: true, restart_policy: "on-failure", auto_remove: false });
   expect(id.startsWith(service.container?.id ?? "?")).toBe(true);
-  await card.logShows("Application startup complete");
+  await card.logShows(/Route: |Application startup complete/);
   const before = await inspect(name);
 
   await card.button("Restart").click();

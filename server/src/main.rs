@@ -6,7 +6,7 @@ use server::settings::{Config, ConfigError, Flags, Sources};
 use server::store::Store;
 use server::supervisor::Fleet;
 use server::web::{Hosts, Site, router};
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -118,9 +118,16 @@ fn assets() -> Result<PathBuf, String> {
 }
 
 async fn serve(config: Config) -> Result<(), String> {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("SERVICES_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    let level = std::env::var("SERVICES_LOG").unwrap_or_else(|_| "info".to_owned());
+    let level: tracing::Level = level.parse().map_err(|_| {
+        format!("SERVICES_LOG (environment): {level:?} is not allowed: allowed are error, warn, info, debug and trace")
+    })?;
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .init();
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }

@@ -13,17 +13,30 @@ pub fn exact(time: Timestamp) -> String {
     text
 }
 
-/// A bar with its numbers in GiB.
+/// Numbers in GiB, and a bar under them where the whole is known. (`<meter>` cannot be styled alike in all browsers.)
 pub fn memory(world: World, label: String, used: u64, total: u64) -> AnyView {
     const MIB: u64 = 1 << 20;
     let words = world.words;
     if total == 0 {
         return view! { <span>{(words.gib)(used)}</span> }.into_any();
     }
-    let (max, value) = ((total / MIB).to_string(), (used / MIB).to_string());
+    let numbers = (words.gib_of)(used, total);
+    let share = (used.min(total) >> 10) * 1000 / (total >> 10).max(1);
     view! {
-        <span>{(words.gib_of)(used, total)}</span>
-        <meter min="0" max=max value=value aria-label=label></meter>
+        <span>{numbers.clone()}</span>
+        <svg
+            class="bar"
+            viewBox="0 0 1000 1"
+            preserveAspectRatio="none"
+            role="meter"
+            aria-label=label
+            aria-valuemin="0"
+            aria-valuemax=(total / MIB).to_string()
+            aria-valuenow=(used / MIB).to_string()
+            aria-valuetext=numbers
+        >
+            <rect width=share.to_string() height="1"></rect>
+        </svg>
     }
     .into_any()
 }

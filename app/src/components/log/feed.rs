@@ -3,7 +3,7 @@
 use super::narrow::{Levels, Narrow, Query};
 use super::painter::{Painter, Scene};
 use super::parse::{self, Counted};
-use super::store::{MAX_ENTRIES, Store};
+use super::store::Store;
 use super::{Ask, Empty, LogSignals};
 use crate::live::set_if_new;
 use crate::locales::Words;
@@ -216,10 +216,9 @@ impl Feed {
     fn load_earlier(&self) {
         let (service, run, before) = {
             let mut inner = self.0.borrow_mut();
-            let held = (inner.store.end_id() - inner.store.first_id()) as usize;
             let first = inner.store.first_line().map(|line| (line.run, line.seq));
             let Some((run, seq)) =
-                first.filter(|_| inner.earlier() > 0 && held < MAX_ENTRIES && !inner.loading)
+                first.filter(|_| inner.earlier() > 0 && inner.store.has_room() && !inner.loading)
             else {
                 return;
             };
@@ -322,7 +321,7 @@ impl Inner {
         let signals = self.signals;
         set_if_new(signals.run, self.store.run());
         set_if_new(signals.counts, self.counted.counts);
-        set_if_new(signals.earlier, self.earlier());
+        set_if_new(signals.earlier, (self.earlier(), self.store.has_room()));
         if !self.following && came > 0 {
             signals.waiting.update(|waiting| *waiting += came as u64);
         }

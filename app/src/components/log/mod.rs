@@ -58,8 +58,8 @@ pub struct LogSignals {
     pub following: RwSignal<bool>,
     /// Lines that came since it does not.
     pub waiting: RwSignal<u64>,
-    /// Lines of the run that lie before the first one held.
-    pub earlier: RwSignal<u64>,
+    /// Lines of the run that lie before the first one held, and whether there is room for them.
+    pub earlier: RwSignal<(u64, bool)>,
     /// Whether anything is shown.
     pub empty: RwSignal<Empty>,
 }
@@ -84,7 +84,7 @@ impl Log {
             counts: RwSignal::new(summary.counts),
             following: RwSignal::new(true),
             waiting: RwSignal::new(0),
-            earlier: RwSignal::new(earlier(summary, boot.tail.first().map(|line| line.seq))),
+            earlier: RwSignal::new((earlier(summary, boot.tail.first().map(|line| line.seq)), true)),
             empty: RwSignal::new(if boot.tail.is_empty() { Empty::NoLines } else { Empty::No }),
         };
         Some(Self {

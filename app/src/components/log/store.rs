@@ -124,6 +124,11 @@ impl Store {
         self.first_id + self.entries.len() as u64
     }
 
+    /// More can be held before something falls out.
+    pub fn has_room(&self) -> bool {
+        self.entries.len() < self.max_entries && self.bytes < self.max_bytes
+    }
+
     /// The entry with this id, if it is still held.
     pub fn get(&self, id: u64) -> Option<&Entry> {
         self.entries.get(usize::try_from(id.checked_sub(self.first_id)?).ok()?)

@@ -263,6 +263,7 @@ fn earlier_lines_come_before_without_doubles() {
         earlier.line(1, &line(seq, Level::Info, "first"));
     }
     assert_eq!(store.prepend(earlier), 9, "no more than there is room for");
+    assert!(!store.has_room());
     assert_eq!(all(&store)[0], "1.21 first");
     for seq in 81..=140 {
         store.line(1, &line(seq, Level::Info, "new"));

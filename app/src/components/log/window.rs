@@ -16,7 +16,7 @@ pub fn LogWindow(log: Log, world: World, tail: Vec<Line>) -> AnyView {
     let signals = log.signals;
     let run = signals.run.get_untracked().unwrap_or(0);
     let rows: Vec<_> = tail.into_iter().map(|line| row::row(&line, run, words)).collect();
-    let download = format!("/api/services/{}/container-logs?download=1", log.service);
+    let download = format!("/api/services/{}/container-logs", log.service);
     let title = {
         let name = log.service.clone();
         text(move || world.title(&name))
@@ -37,12 +37,12 @@ pub fn LogWindow(log: Log, world: World, tail: Vec<Line>) -> AnyView {
                 {levels(&log, words)}
                 {search(log.clone(), words)}
                 {follow(log.clone(), words)}
-                <a class="button" role="button" href=download download="">
-                    {icon(Icon::Download)}
-                    {words.download}
-                </a>
+                <form class="download" method="get" action=download>
+                    <input type="hidden" name="download" value="1"/>
+                    <button type="submit">{icon(Icon::Download)} {words.download}</button>
+                </form>
+                {earlier(log, words)}
             </header>
-            {earlier(log, words)}
             <div class="log-frame">
                 <div class="log" id="log" role="log" aria-label=words.logs aria-live="off" tabindex="0">
                     <div class="log-size" id="log-size">
@@ -61,9 +61,14 @@ pub fn LogWindow(log: Log, world: World, tail: Vec<Line>) -> AnyView {
 /// How many lines the server keeps that are not held here, and the button that fetches them.
 fn earlier(log: Log, words: &'static Words) -> AnyView {
     let earlier = log.signals.earlier;
+    let class = |(count, room)| match (count, room) {
+        (0, _) => "log-earlier none",
+        (_, true) => "log-earlier",
+        (_, false) => "log-earlier full",
+    };
     view! {
-        <p class=move || if earlier.get() == 0 { "log-earlier none" } else { "log-earlier" }>
-            <span>{text(move || (words.earlier)(earlier.get()))}</span>
+        <p class=move || class(earlier.get())>
+            <span>{text(move || (words.earlier)(earlier.get().0))}</span>
             <button type="button" class="link" on:click=move |_| log.ask(Ask::Earlier)>
                 {words.load_earlier}
             </button>

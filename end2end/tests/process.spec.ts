@@ -1,0 +1,121 @@
+// The same service without an engine: a command on the PATH under the shim, and the demo.
+import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { readFileSync, readdirSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Dashboard } from "../harness/dashboard.ts";
+import { sleep, until } from "../harness/net.ts";
+import { expect, open, test as base } from "./fixtures.ts";
+
+const test = base.extend<{ process: (env?: Record<string, string>) => Promise<Dashboard> }>({
+  // A `vllm` on the PATH, and nothing of it left afterwards.
+  process: async ({ dashboard }, use) => {
+    const folder = await mkdtemp(join(tmpdir(), "services-path-"));
+    await writeFile(join(folder, "vllm"), `#!/bin/sh\nexport SIM_SPEED="\${SIM_SPEED:-0}" SIM_CONTROL=1\nexec ${process.env["SERVICES_TEST_SIM"]} "$@"\n`);
+    await chmod(join(folder, "vllm"), 0o755);
+    const made: Dashboard[] = [];
+    await use(async (env = {}) => {
+      const one = await dashboard({ env: { VLLM_RUNTIME: "process", PATH: `${folder}:${process.env["PATH"]}`, ...env } });
+      made.push(one);
+      return one;
+    });
+    for (const one of made) {
+      if (!one.alive) await one.up();
+      await one.command("stop");
+      await one.state("stopped", "failed");
+    }
+    await rm(folder, { recursive: true, force: true });
+  },
+});
+
+/** Processes whose command line has all of these words. */
+function running(...words: string[]): number[] {
+  return readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map(Number).filter((pid) => {
+    try {
+      const line = readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");
+      return words.every((word) => line.includes(word));
+    } catch {
+      return false;
+    }
+  });
+}
+
+test("a command on the PATH starts, serves, and stops with all its processes", async ({ page, process }) => {
+  const dash = await process();
+  const card = await open(page, dash.url);
+  await card.shows("Stopped");
+  await card.button("Start").click();
+  await card.shows("Running");
+  await expect(card.value("Model")).toHaveText("lydia");
+  expect((await dash.service()) as object).toMatchObject({ runtime: "process", demo: false });
+  await dash.sim.write("stdout", "over the shim\n");
+  await card.logShows("over the shim");
+  await card.button("Stop").click();
+  await card.shows("Stopped");
+  expect(running("vllm-sim", `--port ${dash.enginePort}`)).toEqual([]);
+});
+
+for (const signal of ["SIGTERM", "SIGKILL"] as const) {
+  test(`a command outlives a dashboard ended by ${signal}, its log without a gap or a double`, async ({ process }) => {
+    const dash = await process();
+    const before = await dash.running();
+    await dash.sim.flood(300);
+    const stream = await dash.stream();
+    await stream.until("the first flood", 20_000, () => stream.last.includes("flood n=000300") || undefined);
+    stream.close();
+    await sleep(1_000);
+    await dash.down(signal);
+    await dash.sim.flood(300);
+    await dash.up();
+    expect(await dash.service()).toMatchObject({ state: { state: "running" }, run: before.run, started: before.started, model: "lydia" });
+    const again = await dash.stream(`?logs=vllm&after=${before.run}.0`);
+    await again.until("both floods", 20_000, () => again.lines().filter(({ line }) => line[5].includes("flood n=")).length >= 600 || undefined);
+    await sleep(300);
+    const lines = again.lines().map(({ line }) => line);
+    expect(lines.map((line) => line[0])).toEqual(Array.from({ length: lines.length }, (_, n) => n + 1));
+    expect(lines.filter((line) => line[5].includes("flood n=")).length).toBe(600);
+    again.close();
+  });
+}
+
+test("an end while nobody watched keeps its exit status", async ({ process }) => {
+  const dash = await process();
+  await dash.running();
+  await dash.down("SIGKILL");
+  await dash.sim.exit(7);
+  await until("its end", 10_000, async () => running("vllm-sim", `--port ${dash.enginePort}`).length === 0);
+  await dash.up();
+  expect(JSON.stringify((await dash.service()).state)).toContain("7");
+});
+
+test("what a dead main process leaves is named, and ended by Stop", async ({ page, process }) => {
+  const dash = await process();
+  await dash.running();
+  const card = await open(page, dash.url);
+  await card.shows("Running");
+  const [main] = running("vllm-sim", `--port ${dash.enginePort}`).sort((a, b) => a - b);
+  globalThis.process.kill(main ?? 0, "SIGKILL");
+  await card.shows("Failed");
+  await expect(card.article).toContainText(/EngineCore|Worker/);
+  await card.button("Stop").click();
+  await expect.poll(async () => ((await dash.service()) as unknown as { remnants: unknown[] }).remnants, { timeout: 20_000 }).toEqual([]);
+});
+
+test("no command on the PATH is a failure that names it", async ({ page, dashboard }) => {
+  const dash = await dashboard({ env: { VLLM_RUNTIME: "process", PATH: "/usr/bin:/bin" } });
+  const card = await open(page, dash.url);
+  await card.button("Start").click();
+  await card.shows("Failed");
+  expect((await dash.service()).state.failure?.kind).toBe("command-missing");
+});
+
+test("the demo is labelled, lives, and ends with the dashboard", { tag: "@no-engine" }, async ({ page, dashboard }) => {
+  const dash = await dashboard({ env: { VLLM_RUNTIME: "demo" } });
+  const card = await open(page, dash.url);
+  await expect(card.article).toContainText("Demo");
+  if ((await dash.service()).state.state === "stopped") await card.button("Start").click();
+  await card.shows("Running", 60_000);
+  expect((await dash.service()) as object).toMatchObject({ demo: true, runtime: "demo" });
+  await dash.down();
+  await until("its end", 10_000, async () => running("server", "vllm-sim", String(dash.enginePort)).length === 0);
+});
