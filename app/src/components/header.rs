@@ -87,7 +87,7 @@ fn LanguageSwitch(world: World) -> AnyView {
         .into_any()
     });
     view! {
-        <form method="post" action="/preferences" class="choice" role="group" aria-label=world.words.language>
+        <form method="post" action="/preferences" class="choice" aria-label=world.words.language>
             {Vec::from(buttons)}
         </form>
     }
@@ -125,7 +125,7 @@ fn ThemeSwitch(world: World, theme: Theme) -> AnyView {
         .into_any()
     });
     view! {
-        <form method="post" action="/preferences" class="choice" role="group" aria-label=words.theme>
+        <form method="post" action="/preferences" class="choice" aria-label=words.theme>
             {Vec::from(buttons)}
         </form>
     }

@@ -312,7 +312,10 @@ impl Fleet {
                     service: config.name.clone(),
                     container: container.clone(),
                 };
-                let cache = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+                // Folders of this machine can be mounted only by an engine of this machine.
+                let here = self.engine.address().starts_with("unix://");
+                let cache =
+                    std::env::var_os("HOME").filter(|_| here).map(|home| PathBuf::from(home).join(".cache"));
                 Arc::new(DockerRuntime::new(
                     self.engine.clone(),
                     config.name.to_string(),

@@ -20,6 +20,7 @@ use leptos::config::LeptosOptions;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
+use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::services::ServeDir;
 
 /// What every handler has at hand.
@@ -81,7 +82,9 @@ pub fn router(site: Site, hosts: Hosts, assets: PathBuf) -> Router {
         .fallback(page::not_found)
         .method_not_allowed_fallback(problem::wrong_method)
         .with_state(site)
-        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        // The first answers a length that is told, the second ends a body that grows without telling.
+        .layer(DefaultBodyLimit::disable())
+        .layer(RequestBodyLimitLayer::new(BODY_LIMIT))
         .layer(axum::middleware::from_fn(walls::body_size))
         .layer(axum::middleware::from_fn_with_state(hosts, walls::guard))
 }

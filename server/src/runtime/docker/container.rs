@@ -17,6 +17,8 @@ const LABEL_SERVICE: &str = "io.services.service";
 const LABEL_LAUNCH: &str = "io.services.launch";
 /// Shared memory for the engine's worker processes; an upper limit, not a reservation.
 const SHM_BYTES: i64 = 16 << 30;
+/// Folders below `~/.cache` that outlive a container: weights, and compiled graphs.
+pub const CACHES: [&str; 2] = ["huggingface", "vllm"];
 /// How long before its start a container's log may already have lines: the engine opens the log first.
 const LOG_LEAD_NS: i64 = 200_000_000;
 
@@ -216,7 +218,7 @@ pub fn body(launch: &Launch, service: &str, nvidia: bool, cache_dir: Option<&Pat
         PortBinding { host_ip: Some("127.0.0.1".to_owned()), host_port: Some(launch.host_port.to_string()) };
     let mut binds: Vec<String> = Vec::new();
     if let Some(cache) = cache_dir {
-        for folder in ["huggingface", "vllm"] {
+        for folder in CACHES {
             binds.push(format!("{}:/root/.cache/{folder}", cache.join(folder).display()));
         }
     }

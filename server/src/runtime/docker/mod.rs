@@ -13,7 +13,7 @@ use super::{
     FollowEnd, FramePosition, FrameSink, Hint, InstanceId, Launch, Look, Runtime, RuntimeError, StopSignal,
 };
 use crate::runtime::Instance;
-use app::model::{Candidate, FailureKind};
+use app::model::{Candidate, FailureKind, UnreachableReason};
 use bollard::query_parameters::{KillContainerOptions, ListContainersOptions};
 use futures::future::BoxFuture;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -145,6 +145,14 @@ impl DockerRuntime {
             .ask(|docker| async move { docker.info().await })
             .await
             .map_err(|f| f.into_error("create"))?;
+        if let Some(cache) = &self.cache_dir {
+            // The engine would make them, too, but as root.
+            for folder in container::CACHES {
+                if let Err(error) = tokio::fs::create_dir_all(cache.join(folder)).await {
+                    tracing::warn!(%error, folder, "a cache folder cannot be made");
+                }
+            }
+        }
         let nvidia = info.runtimes.is_some_and(|r| r.contains_key("nvidia"));
         Ok(container::body(launch, &self.service, nvidia, self.cache_dir.as_deref()))
     }
@@ -210,11 +218,16 @@ impl DockerRuntime {
 
     async fn send_hints(&self, hints: mpsc::Sender<Hint>) {
         let mut events = self.engine.subscribe();
-        // A hint that finds the channel full is dropped: a `LookAgain` that waits there says as much.
-        if let Some(reason) = self.engine.away() {
-            let _ = hints.send(Hint::Away(reason)).await;
-        } else {
-            let _ = hints.send(Hint::LookAgain).await;
+        // An engine that nobody has asked yet will say by an event how it is.
+        let first = match self.engine.away() {
+            None => Some(Hint::LookAgain),
+            Some(UnreachableReason::NotAskedYet) => None,
+            Some(reason) => Some(Hint::Away(reason)),
+        };
+        if let Some(hint) = first {
+            if hints.send(hint).await.is_err() {
+                return;
+            }
         }
         loop {
             let hint = match events.recv().await {
