@@ -5,7 +5,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { removeContainer, root, socket, unique } from "./docker.ts";
-import { ask, Final, freePort, sleep, until, type Ask } from "./net.ts";
+import { ask, Final, freePort, until, type Ask } from "./net.ts";
 import { Sim } from "./sim.ts";
 import { Sse } from "./sse.ts";
 
@@ -109,7 +109,6 @@ export class Dashboard {
       if (!this.alive) throw new Final(`the dashboard ended: ${this.output.slice(-2000)}`);
       return (await ask(`${this.url}/healthz`)).status === 200;
     });
-    if (process.env["E2E_PATIENT"]) await sleep(300);
   }
 
   /** Ends it by a signal; the exit code, null when the signal ended it. */

@@ -155,7 +155,7 @@ async fn serve(config: Config) -> Result<(), String> {
         .site_addr(address)
         .build();
     let site = Site::new(fleet.clone(), leptos, config.dashboard.links.clone(), stop.clone());
-    let app = router(site, Hosts::new(config.dashboard.hosts.value.clone()), assets);
+    let app = router(site, Hosts::new(config.dashboard.hosts.value.clone()), &assets);
     println!("Services is at http://{address}");
     let _ = std::io::stdout().flush();
 

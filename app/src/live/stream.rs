@@ -244,12 +244,7 @@ impl Stream {
             (inner.world, inner.feed.clone())
         };
         if let (Some(feed), Some(logs)) = (feed, &snapshot.logs) {
-            let started = snapshot
-                .services
-                .iter()
-                .find(|s| s.name == logs.service && s.run == logs.run)
-                .and_then(|s| s.started);
-            feed.summary(logs, started);
+            feed.summary(logs);
         }
         world.snapshot(snapshot);
         set_if_new(world.connection, Connection::Live);

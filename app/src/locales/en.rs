@@ -111,7 +111,7 @@ pub(super) static WORDS: Words = Words {
     api_address: "API address",
     served_models: "Served models",
     context_length: "Longest context",
-    tokens: |count| if count == 1 { "1 token".to_owned() } else { format!("{} tokens", group(count, ",")) },
+    tokens: |count| if count == 1 { "1 token".to_owned() } else { format!("{} tokens", number(count)) },
     run: "Run",
     configuration: "Configuration",
     configuration_hint: "The values in force and where each comes from.",
@@ -147,25 +147,29 @@ pub(super) static WORDS: Words = Words {
     search_logs: "Search logs",
     follow: "Follow",
     download: "Download",
-    waiting: |count| format!("{} new", group(count, ",")),
+    waiting: |count| format!("{} new", number(count)),
     gap: |count| match count {
         Some(1) => "1 line skipped".to_owned(),
-        Some(count) => format!("{} lines skipped", group(count, ",")),
+        Some(count) => format!("{} lines skipped", number(count)),
         None => "Lines skipped; how many is not known".to_owned(),
     },
     run_started: |run, time| {
         if time.is_empty() { format!("Run {run}") } else { format!("Run {run} started {time}") }
     },
     earlier: |count| {
-        if count == 1 { "1 earlier line".to_owned() } else { format!("{} earlier lines", group(count, ",")) }
+        if count == 1 { "1 earlier line".to_owned() } else { format!("{} earlier lines", number(count)) }
     },
     load_earlier: "Load earlier lines",
     no_lines: "No lines yet. What the service writes appears here as it happens.",
     no_match: "No line matches the search and the levels.",
-    more_text: |count| format!("… {} more characters", group(count, ",")),
+    more_text: |count| format!("… {} more characters", number(count)),
     utc: "UTC",
-    number: |number| group(number, ","),
+    number,
 };
+
+fn number(number: u64) -> String {
+    group(number, ",", 4)
+}
 
 fn duration(seconds: u64) -> String {
     match seconds / 86_400 {

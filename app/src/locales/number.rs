@@ -1,9 +1,9 @@
 //! Numbers and times as text. Integers only: float formatting would weigh more than all the words.
 
-/// `number` with `separator` between groups of three digits; four digits stay together.
-pub fn group(number: u64, separator: &str) -> String {
+/// `number` with `separator` between groups of three digits, where it has at least `from` digits.
+pub fn group(number: u64, separator: &str, from: usize) -> String {
     let digits = number.to_string();
-    if digits.len() < 5 {
+    if digits.len() < from {
         return digits;
     }
     let mut out = String::with_capacity(digits.len() + digits.len() / 3 * separator.len());
@@ -39,19 +39,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn digits_are_grouped_from_five_on() {
+    fn digits_are_grouped_where_there_are_enough() {
         let cases = [
             (0, "0"),
             (999, "999"),
-            (1000, "1000"),
+            (1000, "1,000"),
             (12_345, "12,345"),
             (100_000, "100,000"),
             (1_234_567, "1,234,567"),
         ];
         for (number, text) in cases {
-            assert_eq!(group(number, ","), text);
+            assert_eq!(group(number, ",", 4), text);
         }
-        assert_eq!(group(u64::MAX, "\u{202f}").matches('\u{202f}').count(), 6);
+        assert_eq!(group(1000, "\u{202f}", 5), "1000");
+        assert_eq!(group(u64::MAX, "\u{202f}", 5).matches('\u{202f}').count(), 6);
     }
 
     #[test]

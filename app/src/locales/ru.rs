@@ -178,7 +178,7 @@ const fn plural(count: u64, one: &'static str, few: &'static str, many: &'static
 }
 
 fn number(number: u64) -> String {
-    group(number, "\u{202f}")
+    group(number, "\u{202f}", 5)
 }
 
 fn counted(count: u64, one: &'static str, few: &'static str, many: &'static str) -> String {

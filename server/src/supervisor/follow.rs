@@ -55,7 +55,7 @@ impl Follower {
                     Ok(FollowEnd::Complete) => break,
                     Ok(FollowEnd::Broken) => wait = Duration::from_millis(100),
                     Err(error) => {
-                        tracing::debug!(service = %sink.service, %error, "the log cannot be followed now")
+                        tracing::debug!(service = %sink.service, %error, "the log cannot be followed now");
                     }
                 }
                 tokio::select! {

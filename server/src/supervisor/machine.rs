@@ -260,7 +260,7 @@ impl Machine {
         match observation {
             Observation::Command(verb) => self.command(verb, now, &mut effects),
             Observation::Looked { look, known, ready_since } => {
-                self.looked(look, known, ready_since, now, &mut effects)
+                self.looked(look, known, ready_since, now, &mut effects);
             }
             Observation::Away(reason) => {
                 self.asked = true;
@@ -555,7 +555,7 @@ impl Machine {
             }
             _ => {
                 self.failure =
-                    Some(Failure { kind: self.failure_of(ended), at: ended.at, evidence: Vec::new() })
+                    Some(Failure { kind: self.failure_of(ended), at: ended.at, evidence: Vec::new() });
             }
         }
     }

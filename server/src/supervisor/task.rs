@@ -239,12 +239,13 @@ impl Task {
             if let Some(at) = self.machine.ready_since().filter(|at| ready != Some(*at)) {
                 self.store.set_ready(run, at);
             }
-            if !failed_before && matches!(self.machine.state(), State::Failed { .. }) && !self.machine.is_up()
+            if !failed_before
+                && matches!(self.machine.state(), State::Failed { .. })
+                && !self.machine.is_up()
+                && let Some(id) = self.machine.instance().map(|i| i.id.clone())
             {
-                if let Some(id) = self.machine.instance().map(|i| i.id.clone()) {
-                    let lines = self.feed.evidence(10);
-                    self.machine.next(Observation::Evidence(id, lines), Timestamp::now());
-                }
+                let lines = self.feed.evidence(10);
+                self.machine.next(Observation::Evidence(id, lines), Timestamp::now());
             }
             if let Some(now) = self.machine.outcome().filter(|now| outcome.as_ref() != Some(now)) {
                 self.store.set_outcome(run, &now);
@@ -314,14 +315,14 @@ impl Task {
         let (runtime, http) = (self.runtime.clone(), self.http.clone());
         let base = self.api_base();
         self.job(async move {
-            if launch.missing.is_none() {
-                if let Some(by) = holder(&http, &base).await {
-                    let port = launch.host_port;
-                    return Observation::Launched(Err(RuntimeError::Refused(FailureKind::PortInUse {
-                        port,
-                        by,
-                    })));
-                }
+            if launch.missing.is_none()
+                && let Some(by) = holder(&http, &base).await
+            {
+                let port = launch.host_port;
+                return Observation::Launched(Err(RuntimeError::Refused(FailureKind::PortInUse {
+                    port,
+                    by,
+                })));
             }
             let result = match runtime.start(&launch).await {
                 // The runtime knows only that the port is taken; HTTP may tell by whom.

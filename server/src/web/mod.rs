@@ -17,7 +17,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{any, get, post};
 use leptos::config::LeptosOptions;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tower_http::limit::RequestBodyLimitLayer;
@@ -60,7 +60,7 @@ impl Site {
 const BODY_LIMIT: usize = 64 << 10;
 
 /// All routes, behind all walls.
-pub fn router(site: Site, hosts: Hosts, assets: PathBuf) -> Router {
+pub fn router(site: Site, hosts: Hosts, assets: &Path) -> Router {
     let files = ServeDir::new(assets.join("pkg")).precompressed_br().precompressed_gzip();
     Router::new()
         .route("/", get(page::services))

@@ -23,7 +23,7 @@ struct Inner {
     store: Store,
     counted: Counted,
     /// The first line that the server keeps of the current run.
-    first_kept: u64,
+    kept: LogPosition,
     narrow: Narrow,
     levels: Levels,
     query: String,
@@ -55,7 +55,7 @@ impl Feed {
             words,
             store,
             counted,
-            first_kept: summary.first,
+            kept: LogPosition { run: summary.run.unwrap_or(0), seq: summary.first },
             narrow: Narrow::default(),
             levels: Levels::ALL,
             query: String::new(),
@@ -115,23 +115,19 @@ impl Feed {
             if opened.service != inner.service {
                 return;
             }
-            inner.open_run(opened.run, Some(opened.started));
+            inner.open_run(opened.run, opened.started);
         }
         self.paint_soon();
     }
 
-    /// What the server keeps of the log, as a stream begins.
-    pub fn summary(&self, summary: &LogSummary, started: Option<Timestamp>) {
+    /// What the server keeps of the log, as a stream begins. The lines themselves, those of an earlier run first, and the
+    /// opening of a newer run come behind it.
+    pub fn summary(&self, summary: &LogSummary) {
         {
             let mut inner = self.0.borrow_mut();
-            if summary.service != inner.service {
-                return;
-            }
-            if let Some(run) = summary.run {
-                inner.open_run(run, started);
-                inner.first_kept = summary.first;
-                inner.counted = Counted { run, upto: summary.last, counts: summary.counts };
-            }
+            let Some(run) = summary.run.filter(|_| summary.service == inner.service) else { return };
+            inner.kept = LogPosition { run, seq: summary.first };
+            inner.counted = Counted { run, upto: summary.last, counts: summary.counts };
         }
         self.paint_soon();
     }
@@ -236,11 +232,11 @@ impl Feed {
                         let store = &mut inner.store;
                         let came = store.prepend(earlier);
                         if came == 0 {
-                            inner.first_kept = before;
+                            inner.kept.seq = before;
                         }
                         inner.refilter = true;
                     }
-                    None => inner.first_kept = before,
+                    None => inner.kept.seq = before,
                 }
             }
             feed.paint_soon();
@@ -257,28 +253,23 @@ impl Feed {
 }
 
 impl Inner {
-    fn open_run(&mut self, run: u64, started: Option<Timestamp>) {
-        if self.store.run().is_none() {
-            // The first run of all: its row says when it began.
-            self.store.open_run(run, started);
-        } else if !self.store.open_run(run, started) {
+    fn open_run(&mut self, run: u64, started: Timestamp) {
+        if !self.store.open_run(run, Some(started)) {
             return;
         }
         self.progress = None;
-        self.first_kept = 1;
+        if run > self.kept.run {
+            self.kept = LogPosition { run, seq: 1 };
+        }
         if run > self.counted.run {
             self.counted = Counted { run, ..Counted::default() };
         }
     }
 
-    /// Lines of the current run that the server keeps and that lie before the first one held.
+    /// Lines that the server keeps and that lie before the first one held.
     fn earlier(&self) -> u64 {
-        match (self.store.first_line(), self.store.run()) {
-            (Some(first), Some(run)) if first.run == run && self.first_kept > 0 => {
-                first.seq.saturating_sub(self.first_kept)
-            }
-            _ => 0,
-        }
+        let first = self.store.first_line().filter(|first| first.run == self.kept.run && self.kept.seq > 0);
+        first.map_or(0, |first| first.seq.saturating_sub(self.kept.seq))
     }
 
     fn set_following(&mut self, following: bool) {

@@ -285,10 +285,10 @@ impl Engine {
             let (known, order) = &mut *told;
             if !known.contains_key(&id) {
                 order.push_back(id.clone());
-                if order.len() > REMEMBERED {
-                    if let Some(oldest) = order.pop_front() {
-                        known.remove(&oldest);
-                    }
+                if order.len() > REMEMBERED
+                    && let Some(oldest) = order.pop_front()
+                {
+                    known.remove(&oldest);
                 }
             }
             let entry = known.entry(id.clone()).or_default();

@@ -141,7 +141,7 @@ impl Reader {
         if self.tty {
             self.pending.extend_from_slice(&data);
             let pending = self.pending.split().freeze();
-            let left = self.terminal(pending, sink);
+            let left = self.terminal(&pending, sink);
             self.pending.extend_from_slice(&left);
             return Ok(());
         }
@@ -185,7 +185,7 @@ impl Reader {
 
     /// Messages of a terminal: `TIME SP bytes… \n`, cut after 16 KiB, where another `TIME SP` follows. Only whole messages
     /// are handed over, so that they are counted alike however the stream is cut. Returns what is left, at most 16 KiB.
-    fn terminal(&mut self, data: Bytes, sink: &mut dyn FrameSink) -> Bytes {
+    fn terminal(&mut self, data: &Bytes, sink: &mut dyn FrameSink) -> Bytes {
         let mut at = 0;
         while at < data.len() {
             let (time_ns, text) = split_time(&data[at..]);

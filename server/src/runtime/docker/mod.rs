@@ -79,10 +79,11 @@ impl DockerRuntime {
         match found {
             Ok(found) => {
                 let seen = container::read(&found, &self.service, self.dialect, &self.engine)?;
-                if seen.container.as_ref().is_some_and(|c| c.auto_remove) && self.recipes.get().is_none() {
-                    if let Some(recipe) = container::recipe(&found) {
-                        self.recipes.put(&recipe);
-                    }
+                if seen.container.as_ref().is_some_and(|c| c.auto_remove)
+                    && self.recipes.get().is_none()
+                    && let Some(recipe) = container::recipe(&found)
+                {
+                    self.recipes.put(&recipe);
                 }
                 self.remember(Some(seen.clone()));
                 Ok(Look::Present(Box::new(seen)))
@@ -224,10 +225,10 @@ impl DockerRuntime {
             Some(UnreachableReason::NotAskedYet) => None,
             Some(reason) => Some(Hint::Away(reason)),
         };
-        if let Some(hint) = first {
-            if hints.send(hint).await.is_err() {
-                return;
-            }
+        if let Some(hint) = first
+            && hints.send(hint).await.is_err()
+        {
+            return;
         }
         loop {
             let hint = match events.recv().await {
