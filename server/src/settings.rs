@@ -123,7 +123,7 @@ impl ServiceConfig {
             plain("VLLM_RUNTIME", Some(runtime.to_owned()), &self.runtime.origin),
             plain("VLLM_IMAGE", Some(self.image.value.to_string()), &self.image.origin),
             plain("VLLM_CONTAINER", Some(self.container.value.to_string()), &self.container.origin),
-            plain("VLLM_ARGS", args, &self.args.origin),
+            plain("args", args, &self.args.origin),
             secret("VLLM_API_KEY", &self.api_key),
             secret("HF_TOKEN", &self.hf_token),
         ]

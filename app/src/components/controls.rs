@@ -66,7 +66,7 @@ pub fn Adopt(world: World, container: String, refusal: RwSignal<Option<ApiError>
             address=api::Adopt::url()
             fields=[("container", container)].into()
             class="adopt"
-            mark=Icon::Play
+            mark=Icon::Plus
             label=world.words.adopt
             idle=pending.into()
             pending=pending

@@ -33,10 +33,14 @@ impl Clock {
         clock
     }
 
+    /// The server's time at a time of the browser.
+    pub fn server_time(self, browser: f64) -> Timestamp {
+        Timestamp::from_millis(browser as i64 + self.ahead_ms.try_get_value().unwrap_or(0))
+    }
+
     /// The server has said what time it is.
     pub fn heard(self, now: Timestamp) {
         self.ahead_ms.try_set_value(now.millis() - browser_ms());
-        self.world.heard.try_set(now);
         self.tick();
     }
 

@@ -148,6 +148,9 @@ impl Stream {
     fn broken(&self) {
         let mut inner = self.0.borrow_mut();
         inner.shut();
+        if inner.failures == 0 {
+            inner.world.heard.set(inner.clock.server_time(inner.heard_at));
+        }
         inner.failures = inner.failures.saturating_add(1);
         let state = if inner.failures > LOST_AFTER { Connection::Lost } else { Connection::Reconnecting };
         set_if_new(inner.world.connection, state);
