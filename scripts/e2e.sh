@@ -1,23 +1,40 @@
 #!/usr/bin/env bash
-# The page tests: Playwright on Debian's Chromium against target/release/server and the tests' own engine.
-# Arguments go to Playwright; --types checks their types only.
+# The page tests: Playwright on the system's Chromium against the release build and the tests' own engine.
+# Arguments go to Playwright; --types checks their types only. SERVICES_BINARY names another build.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 . scripts/needs.sh
 
 if [ "${1:-}" = --types ]; then
+	need_npm_packages
 	cd end2end
-	exec npx --no-install tsc --noEmit
+	npx --no-install tsc --noEmit
+	exit
 fi
+
+COPY=
+finish() {
+	local rc=$?
+	[ -z "$COPY" ] || rm -rf "$COPY"
+	stop_engine || rc=1
+	exit $rc
+}
+trap finish EXIT
 
 # make test has done this already.
 if [ -z "${SERVICES_TEST_DOCKER:-}" ]; then
 	need_tests
 	[ -n "$BROWSER" ] || die "The page tests need Node and Chromium"
-	trap stop_engine EXIT
 	[ -z "$ENGINE" ] || start_engine
 fi
-export SERVICES_BINARY=${SERVICES_BINARY:-$ROOT/target/release/server}
-[ -x "$SERVICES_BINARY" ] || die "$SERVICES_BINARY is missing: run make run or make test first"
+
+# A copy: another build in this checkout may not change what is tested.
+if [ -z "${SERVICES_BINARY:-}" ]; then
+	[ -x target/release/server ] || die "target/release/server is missing: run make run or make test first"
+	COPY=$(mktemp -d)
+	cp target/release/server "$COPY/server"
+	cp -r target/site "$COPY/site"
+	export SERVICES_BINARY=$COPY/server
+fi
 cd end2end
 npx --no-install playwright test "$@"

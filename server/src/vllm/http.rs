@@ -12,7 +12,7 @@ const BODY_LIMIT: usize = 1 << 20;
 /// Why there was no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoAnswer {
-    /// Nobody listens.
+    /// Nobody listens, or whoever does hangs up without a word, as Docker's proxy does before its container listens.
     #[error("nobody listens")]
     Refused,
     /// No answer in time.
@@ -55,10 +55,7 @@ impl Http {
         }
         let request = request.body(Empty::new()).map_err(|_| NoAnswer::Garbage)?;
         let exchange = async {
-            let response =
-                self.client.request(request).await.map_err(|error| {
-                    if error.is_connect() { NoAnswer::Refused } else { NoAnswer::Garbage }
-                })?;
+            let response = self.client.request(request).await.map_err(|error| why(&error))?;
             let status = response.status().as_u16();
             let body = Limited::new(response.into_body(), BODY_LIMIT)
                 .collect()
@@ -68,4 +65,15 @@ impl Http {
         };
         tokio::time::timeout(limit, exchange).await.unwrap_or(Err(NoAnswer::Timeout))
     }
+}
+
+fn why(error: &hyper_util::client::legacy::Error) -> NoAnswer {
+    let mut source = std::error::Error::source(error);
+    while let Some(inner) = source {
+        if let Some(hyper) = inner.downcast_ref::<hyper::Error>() {
+            return if hyper.is_parse() { NoAnswer::Garbage } else { NoAnswer::Refused };
+        }
+        source = inner.source();
+    }
+    NoAnswer::Refused
 }

@@ -155,4 +155,12 @@ mod tests {
         });
         assert_eq!(probe(&Http::default(), &base, None, true).await, Probe::Other(PortHolder::Unknown));
     }
+
+    #[tokio::test]
+    async fn whoever_hangs_up_without_a_word_is_silent_not_somebody_else() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let base = format!("http://{}", listener.local_addr().expect("bound"));
+        tokio::spawn(async move { while listener.accept().await.is_ok() {} });
+        assert_eq!(probe(&Http::default(), &base, None, true).await, Probe::Silent);
+    }
 }

@@ -8,7 +8,7 @@ use super::problem::Problem;
 use crate::logs::{Batch, Cursor, Feed};
 use crate::supervisor::{Fleet, Seat};
 use app::model::{
-    Bye, Gpu, Host, LogPosition, Ping, RunOpened, Service, ServiceName, ServiceRemoved, Timestamp,
+    Bye, Gap, Gpu, Host, LogPosition, Ping, RunOpened, Service, ServiceName, ServiceRemoved, Timestamp,
 };
 use axum::body::{Body, Bytes};
 use axum::extract::{Query, State};
@@ -76,8 +76,12 @@ pub async fn stream(
     Ok(response)
 }
 
+/// How long a place ahead of the log may be waited for: after a restart of the dashboard the log is read again.
+const AHEAD: Duration = Duration::from_secs(5);
+
 /// One open stream.
 struct Viewer {
+    born: Instant,
     site: Site,
     _seat: Seat,
     world: watch::Receiver<u64>,
@@ -102,6 +106,7 @@ impl Viewer {
         let world = site.fleet.world().clone();
         let log = log.map(|(name, feed)| Log { name, news: feed.subscribe(), feed, cursor });
         Self {
+            born: Instant::now(),
             _seat: world.take_seat(),
             world: world.subscribe(),
             services: Vec::new(),
@@ -138,6 +143,8 @@ impl Viewer {
                 }
                 return Some(Bytes::from(out));
             }
+            let ahead = self.log.as_ref().is_some_and(|log| log.end_before_cursor().is_some());
+            let give_up = self.born + AHEAD;
             let log_news = async {
                 match &mut self.log {
                     Some(log) => log.news.changed().await.is_ok(),
@@ -151,6 +158,12 @@ impl Viewer {
                 () = tokio::time::sleep_until(self.ping) => {
                     self.beat(&mut out);
                     return Some(Bytes::from(out));
+                }
+                () = tokio::time::sleep_until(give_up), if ahead => {
+                    if let Some(log) = &mut self.log {
+                        log.step_back(&mut out);
+                        return Some(Bytes::from(out));
+                    }
                 }
                 () = self.site.stop.cancelled() => {
                     self.ended = true;
@@ -208,6 +221,22 @@ impl Viewer {
 }
 
 impl Log {
+    /// The end of the log, if the viewer claims to be ahead of it.
+    fn end_before_cursor(&self) -> Option<LogPosition> {
+        let place = self.cursor.position()?;
+        let summary = self.feed.summary(&self.name);
+        (summary.run == Some(place.run) && place.seq > summary.last)
+            .then_some(LogPosition { run: place.run, seq: summary.last })
+    }
+
+    /// Puts a viewer that is ahead of the log at its end, with a gap that says so.
+    fn step_back(&mut self, out: &mut String) {
+        if let Some(end) = self.end_before_cursor() {
+            self.cursor = Cursor::after(end);
+            event(out, "gap", &Gap { run: end.run, after: end.seq, count: None });
+        }
+    }
+
     fn read(&mut self, out: &mut String) {
         while out.len() < BATCH {
             let Some(batch) = self.feed.read(&mut self.cursor, BATCH) else { return };
