@@ -149,8 +149,10 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let base = format!("http://{}", listener.local_addr().expect("bound"));
         tokio::spawn(async move {
+            let mut open = Vec::new();
             while let Ok((mut socket, _)) = listener.accept().await {
                 let _ = tokio::io::AsyncWriteExt::write_all(&mut socket, b"SSH-2.0-OpenSSH_9.2\r\n").await;
+                open.push(socket);
             }
         });
         assert_eq!(probe(&Http::default(), &base, None, true).await, Probe::Other(PortHolder::Unknown));
