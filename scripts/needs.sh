@@ -50,8 +50,8 @@ need_tests() {
 
 # An engine that ran before is kept, and kept running afterwards.
 start_engine() {
-	[ -f "${SERVICES_ENGINE_STATE:-end2end/.engine}" ] || ENGINE_IS_OURS=1
-	scripts/engine.sh start
-	eval "$(scripts/engine.sh env)"
+	[ -f "${SERVICES_ENGINE_STATE:-$ROOT/end2end/.engine}" ] || ENGINE_IS_OURS=1
+	"$ROOT/scripts/engine.sh" start
+	eval "$("$ROOT/scripts/engine.sh" env)"
 }
-stop_engine() { [ -z "${ENGINE_IS_OURS:-}" ] || scripts/engine.sh stop; }
+stop_engine() { [ -z "${ENGINE_IS_OURS:-}" ] || "$ROOT/scripts/engine.sh" stop; }

@@ -5,6 +5,7 @@
 
 pub mod gpu;
 pub mod logs;
+pub mod redact;
 pub mod runtime;
 pub mod settings;
 pub mod store;

@@ -59,7 +59,12 @@ fn main() -> ExitCode {
         .enable_all()
         .build();
     let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(serve(config)),
+        Ok(runtime) => {
+            let outcome = runtime.block_on(serve(config));
+            // A hung driver or disk holds its thread for ever; the process must end all the same.
+            runtime.shutdown_timeout(Duration::from_secs(1));
+            outcome
+        }
         Err(error) => Err(format!("the runtime cannot be started: {error}")),
     };
     match outcome {

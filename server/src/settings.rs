@@ -109,7 +109,7 @@ impl ServiceConfig {
             set: value.value.is_some(),
             origin: value.origin.clone(),
         };
-        let args = (!self.args.value.is_empty()).then(|| self.args.value.join(" "));
+        let args = (!self.args.value.is_empty()).then(|| crate::redact::redact(&self.args.value).join(" "));
         vec![
             plain("VLLM_API_URL", Some(self.api_url.value.to_string()), &self.api_url.origin),
             plain("VLLM_MODEL_NAME", Some(self.model_name.value.clone()), &self.model_name.origin),

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use rustix::fs::{FlockOperation, flock};
 use std::fs::File;
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -118,6 +118,17 @@ impl Store {
 
         let path = dir.join("services.db");
         let broken = |detail: String| StoreError::Database { path: path.clone(), detail };
+        // Its own mode, whatever the folder's: recipes hold the environment of containers, and so tokens.
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(folder)?;
+        file.set_permissions(std::fs::Permissions::from_mode(0o600)).map_err(folder)?;
+        drop(file);
         let mut connection = Connection::open(&path).map_err(|e| broken(e.to_string()))?;
         connection
             .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 2000; PRAGMA cache_size = -256; PRAGMA foreign_keys = ON;")
@@ -230,7 +241,9 @@ impl Store {
     ) -> Option<u64> {
         self.with("open_run", |c| {
             c.execute(
-                "INSERT INTO run (service, instance, started_ms, log_from_ns) VALUES (?1, ?2, ?3, ?4)",
+                "INSERT INTO run (service, instance, started_ms, log_from_ns, ready_ms, outcome) VALUES (?1, ?2, ?3, ?4,
+                    (SELECT ready_ms FROM run WHERE service = ?1 AND instance = ?2 ORDER BY run DESC LIMIT 1),
+                    (SELECT outcome FROM run WHERE service = ?1 AND instance = ?2 ORDER BY run DESC LIMIT 1))",
                 params![service.as_str(), instance, started.millis(), log_from_ns],
             )?;
             Ok(c.last_insert_rowid().unsigned_abs())
@@ -250,7 +263,7 @@ impl Store {
     /// Remembers when a run became ready.
     pub fn set_ready(&self, run: u64, at: Timestamp) {
         self.with("set_ready", |c| {
-            c.execute("UPDATE run SET ready_ms = ?2 WHERE run = ?1", params![run.cast_signed(), at.millis()])
+            c.execute("UPDATE run SET ready_ms = ?2 WHERE (service, instance) = (SELECT service, instance FROM run WHERE run = ?1)", params![run.cast_signed(), at.millis()])
         });
     }
 
@@ -258,7 +271,7 @@ impl Store {
     pub fn set_outcome(&self, run: u64, outcome: &State) {
         let Ok(json) = serde_json::to_string(outcome) else { return };
         self.with("set_outcome", |c| {
-            c.execute("UPDATE run SET outcome = ?2 WHERE run = ?1", params![run.cast_signed(), json])
+            c.execute("UPDATE run SET outcome = ?2 WHERE (service, instance) = (SELECT service, instance FROM run WHERE run = ?1)", params![run.cast_signed(), json])
         });
     }
 

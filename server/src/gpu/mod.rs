@@ -22,14 +22,14 @@ pub async fn watch(world: Arc<World>, stop: CancellationToken) {
     let mut nvml: Option<Arc<Nvml>> = None;
     loop {
         let taken = nvml.take();
-        let reading = tokio::task::spawn_blocking(move || {
+        let mut reading = tokio::task::spawn_blocking(move || {
             let nvml = match taken {
                 Some(nvml) => nvml,
                 None => Arc::new(Nvml::init()?),
             };
             read(&nvml).map(|gpus| (nvml, gpus))
         });
-        let wait = match tokio::time::timeout(LIMIT, reading).await {
+        let wait = match tokio::time::timeout(LIMIT, &mut reading).await {
             Ok(Ok(Ok((kept, gpus)))) => {
                 nvml = Some(kept);
                 world.put_gpus(gpus, GpuStatus::Ok);
@@ -39,12 +39,15 @@ pub async fn watch(world: Arc<World>, stop: CancellationToken) {
                 world.put_gpus(Vec::new(), status(&error));
                 RETRY
             }
-            Ok(Err(_)) | Err(_) => {
-                world.put_gpus(
-                    Vec::new(),
-                    GpuStatus::Error { detail: format!("NVML did not answer within {} s", LIMIT.as_secs()) },
-                );
-                RETRY
+            Ok(Err(_)) => RETRY,
+            Err(_) => {
+                let detail = format!("NVML did not answer within {} s", LIMIT.as_secs());
+                world.put_gpus(Vec::new(), GpuStatus::Error { detail });
+                // A hung driver holds its thread: wait for that one, do not add others.
+                tokio::select! {
+                    _ = &mut reading => RETRY,
+                    () = stop.cancelled() => return,
+                }
             }
         };
         tokio::select! {

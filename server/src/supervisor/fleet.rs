@@ -1,6 +1,7 @@
 //! All services: their tasks, and the picture of the world that viewers are shown.
 
 use super::task::{Handle, Mail, Task};
+use crate::logs::Feed;
 use crate::runtime::Runtime;
 use crate::runtime::docker::{self, DockerRuntime, Engine, EngineEvent, Recipes};
 use crate::runtime::process::{Mode, ProcessRuntime, ProcessSettings};
@@ -249,7 +250,7 @@ impl Fleet {
         for service in services {
             let kind = fleet.choose(&service, found);
             docker_used |= kind == RuntimeKind::Docker;
-            fleet.care_for(service, kind);
+            fleet.care_for(service, kind, None);
         }
         if docker_used || found {
             tokio::spawn(fleet.engine.clone().run(fleet.stop.clone()));
@@ -273,6 +274,9 @@ impl Fleet {
         let (Ok(name), Ok(container)) = (ServiceName::parse(service), ContainerName::parse(container)) else {
             return;
         };
+        if services.iter().any(|s| s.name != name && s.container.value == container) {
+            return;
+        }
         let adopted = Sourced { value: container, origin: Origin::Adopted };
         if let Some(existing) = services.iter_mut().find(|s| s.name == name) {
             if !existing.container.is_explicit() {
@@ -301,7 +305,7 @@ impl Fleet {
         }
     }
 
-    fn care_for(self: &Arc<Self>, config: ServiceConfig, kind: RuntimeKind) {
+    fn care_for(self: &Arc<Self>, config: ServiceConfig, kind: RuntimeKind, feed: Option<Arc<Feed>>) {
         let stop = self.stop.child_token();
         let mut demo = None;
         let runtime: Arc<dyn Runtime> = match kind {
@@ -339,8 +343,15 @@ impl Fleet {
                 runtime
             }
         };
-        let (task, handle, inbox) =
-            Task::new(config.clone(), kind, runtime, self.store.clone(), self.world.clone(), stop.clone());
+        let (task, handle, inbox) = Task::new(
+            config.clone(),
+            kind,
+            runtime,
+            self.store.clone(),
+            self.world.clone(),
+            stop.clone(),
+            feed,
+        );
         let task = tokio::spawn(task.run(inbox));
         self.posts().insert(config.name.clone(), Post { config, kind, handle, stop, task, demo });
     }
@@ -423,6 +434,7 @@ impl Fleet {
     }
 
     async fn adopt_into(self: Arc<Self>, config: ServiceConfig, old: Option<Post>) {
+        let feed = old.as_ref().map(|old| old.handle.feed.clone());
         if let Some(old) = old {
             old.stop.cancel();
             if let Some(demo) = &old.demo {
@@ -430,11 +442,7 @@ impl Fleet {
             }
             let _ = old.task.await;
         }
-        if self.engine.away().is_some() {
-            // A fleet that ran without Docker until now.
-            tokio::spawn(self.engine.clone().run(self.stop.clone()));
-        }
-        self.care_for(config, RuntimeKind::Docker);
+        self.care_for(config, RuntimeKind::Docker, feed);
     }
 }
 
@@ -543,6 +551,9 @@ impl Control for FleetControl {
         }
         let adopted = Sourced { value: container.clone(), origin: Origin::Adopted };
         let mut posts = fleet.posts();
+        if posts.values().any(|p| p.kind == RuntimeKind::Docker && p.config.container.value == container) {
+            return Err(unknown());
+        }
         // A service that has nothing yet takes it; otherwise it becomes a service of its own.
         let empty = posts
             .values()
@@ -551,29 +562,38 @@ impl Control for FleetControl {
                     .world
                     .service(&p.config.name)
                     .is_some_and(|s| s.container.is_none() && matches!(s.state, State::Stopped { .. }));
-                !p.config.container.is_explicit() && (idle || p.kind == RuntimeKind::Demo)
+                let docker = matches!(p.config.runtime.value, RuntimeChoice::Auto | RuntimeChoice::Docker);
+                !p.config.container.is_explicit() && docker && (idle || p.kind == RuntimeKind::Demo)
             })
             .map(|p| p.config.name.clone());
-        let (config, old) = match empty {
-            Some(name) => {
-                let old = posts.remove(&name).ok_or_else(unknown)?;
-                (ServiceConfig { container: adopted, ..old.config.clone() }, Some(old))
-            }
+        let config = match empty.as_ref().and_then(|name| posts.get(name)) {
+            Some(post) => ServiceConfig { container: adopted, ..post.config.clone() },
             None => {
                 let template = posts.values().next().map(|p| p.config.clone()).ok_or_else(unknown)?;
                 let name = service_name_for(container.as_str())
                     .filter(|n| !posts.contains_key(n))
                     .ok_or_else(unknown)?;
-                (adopted_service(&template, name, adopted), None)
+                adopted_service(&template, name, adopted)
             }
         };
-        drop(posts);
         let name = config.name.clone();
         if !fleet.store.set_adopted(&name, container.as_str()) {
             return Err(ApiError::Transport {
                 detail: "the adoption could not be written to the state folder".to_owned(),
             });
         }
+        let old = posts.remove(&name);
+        // It is offered no more: a second click finds nothing to adopt.
+        let others = fleet
+            .world
+            .host()
+            .candidates
+            .iter()
+            .filter(|c| c.container != container.as_str())
+            .cloned()
+            .collect();
+        fleet.world.put_found(Some(others), None);
+        drop(posts);
         tokio::spawn(fleet.clone().adopt_into(config, old));
         Ok(name)
     }

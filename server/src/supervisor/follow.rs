@@ -53,7 +53,11 @@ impl Follower {
                 let at = if sink.begun { sink.feed.position() } else { from };
                 match runtime.follow(&instance, at, &mut sink, stop.clone()).await {
                     Ok(FollowEnd::Complete) => break,
-                    Ok(FollowEnd::Broken) => wait = Duration::from_millis(100),
+                    // Only a stream that brought something was sound: garbage must not be asked for in a loop.
+                    Ok(FollowEnd::Broken) if sink.begun && sink.feed.position() != at => {
+                        wait = Duration::from_millis(100);
+                    }
+                    Ok(FollowEnd::Broken) => {}
                     Err(error) => {
                         tracing::debug!(service = %sink.service, %error, "the log cannot be followed now");
                     }
@@ -101,6 +105,9 @@ impl RunSink {
                     self.feed.open_run(run, self.started);
                     self.feed.note_gap(None);
                     self.store.set_first_frame(run, time_ns);
+                } else {
+                    // Without a number of their own these lines are not numbered at all.
+                    self.run = u64::MAX;
                 }
             }
             None => self.store.set_first_frame(self.run, time_ns),

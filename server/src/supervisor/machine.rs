@@ -25,6 +25,8 @@ pub struct Limits {
     pub probe_start_max: u64,
     /// Between probes while it answers.
     pub probe_running: u64,
+    /// Between looks at a runtime that cannot be asked.
+    pub look_again: u64,
     /// How many probes in a row must fail before it counts as unresponsive.
     pub probe_failures: u32,
 }
@@ -38,6 +40,7 @@ impl Default for Limits {
             probe_start: 250,
             probe_start_max: 2_000,
             probe_running: 5_000,
+            look_again: 2_000,
             probe_failures: 3,
         }
     }
@@ -48,16 +51,8 @@ impl Default for Limits {
 pub enum Observation {
     /// A user asked.
     Command(Verb),
-    /// What the runtime showed. `known`: how this very instance ended, if an earlier dashboard saw it; `ready_since`: when
-    /// this very instance became ready, if an earlier dashboard saw that.
-    Looked {
-        /// What is there.
-        look: Look,
-        /// The recorded outcome of this instance.
-        known: Option<State>,
-        /// The recorded moment of its becoming ready.
-        ready_since: Option<Timestamp>,
-    },
+    /// What the runtime showed, and what is remembered of that very instance.
+    Looked(Look, Recalled),
     /// The runtime cannot be asked.
     Away(UnreachableReason),
     /// A launch ended.
@@ -74,6 +69,17 @@ pub enum Observation {
     Timer(Timer),
 }
 
+/// What an earlier or this dashboard remembers of one instance.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recalled {
+    /// How it ended.
+    pub known: Option<State>,
+    /// When it became ready.
+    pub ready_since: Option<Timestamp>,
+    /// It was being stopped.
+    pub stopping: bool,
+}
+
 /// Timers of the rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Timer {
@@ -85,6 +91,8 @@ pub enum Timer {
     GiveUp,
     /// Ask the API.
     Probe,
+    /// Look at a runtime that could not be asked.
+    Look,
 }
 
 /// Something to do.
@@ -121,6 +129,8 @@ pub struct Machine {
     wish: Wish,
     /// The runtime was asked at least once.
     asked: bool,
+    /// It has answered at least once.
+    seen_once: bool,
     away: Option<UnreachableReason>,
     instance: Option<Instance>,
     launching: Option<Timestamp>,
@@ -149,6 +159,7 @@ impl Machine {
             limits,
             wish,
             asked: false,
+            seen_once: false,
             away: None,
             instance: None,
             launching: None,
@@ -171,6 +182,11 @@ impl Machine {
     /// The wish.
     pub const fn wish(&self) -> Wish {
         self.wish
+    }
+
+    /// A stop that was asked for here is under way.
+    pub const fn is_stopping(&self) -> bool {
+        self.stop.is_some()
     }
 
     /// The instance that was seen last.
@@ -259,13 +275,13 @@ impl Machine {
         let mut effects = Vec::new();
         match observation {
             Observation::Command(verb) => self.command(verb, now, &mut effects),
-            Observation::Looked { look, known, ready_since } => {
-                self.looked(look, known, ready_since, now, &mut effects);
-            }
+            Observation::Looked(look, recalled) => self.looked(look, recalled, now, &mut effects),
             Observation::Away(reason) => {
                 self.asked = true;
                 self.away = Some(reason);
                 effects.push(Effect::Disarm(Timer::Probe));
+                // One question that failed is no news of the runtime's return: ask again until it answers.
+                effects.push(Effect::Arm(Timer::Look, self.limits.look_again));
             }
             Observation::Launched(result) => self.launched(result, now, &mut effects),
             Observation::Signalled(_, Err(RuntimeError::Away(reason))) => {
@@ -392,15 +408,8 @@ impl Machine {
         }
     }
 
-    fn looked(
-        &mut self,
-        look: Look,
-        known: Option<State>,
-        ready_since: Option<Timestamp>,
-        now: Timestamp,
-        effects: &mut Vec<Effect>,
-    ) {
-        let first = !self.asked;
+    fn looked(&mut self, look: Look, recalled: Recalled, now: Timestamp, effects: &mut Vec<Effect>) {
+        let first = !std::mem::replace(&mut self.seen_once, true);
         self.asked = true;
         let was_away = self.away.take().is_some();
         let (seen, removed) = match look {
@@ -417,7 +426,7 @@ impl Machine {
         let activity = seen.activity.clone();
         if !same {
             self.forget_run();
-            self.ready_since = ready_since;
+            self.ready_since = recalled.ready_since;
             if activity != Activity::Created {
                 effects.push(Effect::Follow(Box::new(seen.clone())));
             }
@@ -425,18 +434,35 @@ impl Machine {
         self.instance = Some(seen);
         match activity {
             Activity::Created => {
+                self.launch_came_to_nothing(now);
                 if self.launching.is_none() && self.failure.is_none() {
                     self.note = Some(StoppedNote::NeverStarted);
                 }
             }
-            Activity::Running => self.seen_running(same, was_away, now, effects),
+            Activity::Running => {
+                if first && recalled.stopping {
+                    // An earlier dashboard was stopping it: that goes on.
+                    self.stop = Some(StopAsked { since: now });
+                    self.launching = Some(now);
+                }
+                self.seen_running(same, was_away, now, effects);
+            }
             Activity::Ended(ended) => {
-                if was_up || (!same && !first) {
+                let news = was_up || !same;
+                let watched = !first && !was_away;
+                if news && !first && (watched || self.stop.is_some() || ended.asked_outside) {
                     self.judge(&ended, removed, now, effects);
-                } else if !same {
-                    self.restore(&ended, known);
-                } else if removed && self.failure.is_none() {
-                    self.note = Some(StoppedNote::Removed);
+                } else if news {
+                    self.disarm(effects);
+                    self.launching = None;
+                    self.models = Vec::new();
+                    self.silent = None;
+                    self.restore(&ended, recalled.known);
+                } else {
+                    self.launch_came_to_nothing(now);
+                    if removed && self.failure.is_none() {
+                        self.note = Some(StoppedNote::Removed);
+                    }
                 }
             }
         }
@@ -470,9 +496,10 @@ impl Machine {
 
     /// Nothing is there (any more).
     fn absent(&mut self, first: bool, now: Timestamp, effects: &mut Vec<Effect>) {
-        if self.launching.is_some() && self.stop.is_none() {
+        if self.launch_out && self.stop.is_none() {
             return;
         }
+        self.launch_came_to_nothing(now);
         let was_up = self.is_up();
         let had = self.instance.take().is_some();
         if had || first {
@@ -494,6 +521,19 @@ impl Machine {
             } else {
                 self.note.take().unwrap_or(StoppedNote::NotCreated)
             });
+        }
+    }
+
+    /// A launch ended well, and nothing runs: what it brought was gone before anybody could look.
+    fn launch_came_to_nothing(&mut self, now: Timestamp) {
+        if self.launching.is_none() || self.launch_out || self.is_up() {
+            return;
+        }
+        self.launching = None;
+        if self.stop.take().is_none() {
+            self.wish = Wish::Stopped;
+            let kind = FailureKind::Exited { code: -1, was_ready: false };
+            self.failure.get_or_insert(Failure { kind, at: now, evidence: Vec::new() });
         }
     }
 
@@ -592,6 +632,12 @@ impl Machine {
     }
 
     fn timer(&mut self, timer: Timer, now: Timestamp, effects: &mut Vec<Effect>) {
+        if timer == Timer::Look {
+            if self.away.is_some() {
+                effects.push(Effect::Look);
+            }
+            return;
+        }
         if timer == Timer::Probe {
             if self.is_up() && self.away.is_none() && self.stop.is_none() {
                 effects.push(Effect::Probe);
@@ -603,7 +649,8 @@ impl Machine {
         else {
             return;
         };
-        if self.stop.is_none() {
+        // While the runtime is away nothing can be done; the stop begins again when it is back.
+        if self.stop.is_none() || self.away.is_some() {
             return;
         }
         match timer {
@@ -617,7 +664,7 @@ impl Machine {
                 self.failure = Some(Failure { kind: FailureKind::WontStop, at: now, evidence: Vec::new() });
                 effects.push(Effect::Look);
             }
-            Timer::Probe => {}
+            Timer::Probe | Timer::Look => {}
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The rules, one sentence each; then what must hold whatever happens.
 
-use super::machine::{Effect, Limits, Machine, Observation, Timer};
+use super::machine::{Effect, Limits, Machine, Observation, Recalled, Timer};
 use crate::runtime::{Activity, Ended, Instance, InstanceId, Look, RuntimeError, StopSignal};
 use crate::vllm::probe::{Probe, Served};
 use app::model::{
@@ -28,7 +28,7 @@ fn instance(start: i64, activity: Activity) -> Box<Instance> {
 }
 
 fn looked(look: Look) -> Observation {
-    Observation::Looked { look, known: None, ready_since: None }
+    Observation::Looked(look, Recalled::default())
 }
 
 fn up(start: i64) -> Observation {
@@ -283,10 +283,77 @@ fn a_stop_goes_on_when_the_engine_comes_back() {
 }
 
 #[test]
+fn a_failed_question_is_asked_again_until_it_is_answered() {
+    let mut m = running();
+    let effects = m.next(
+        Observation::Away(UnreachableReason::Timeout { address: "unix:///x".into(), seconds: 10 }),
+        at(200),
+    );
+    assert!(effects.contains(&Effect::Arm(Timer::Look, 2_000)));
+    assert_eq!(m.next(Observation::Timer(Timer::Look), at(2_200)), [Effect::Look]);
+    m.next(up(2), at(2_300));
+    assert_eq!(word(&m), "running");
+    assert_eq!(m.next(Observation::Timer(Timer::Look), at(2_400)), [], "a late timer is no question");
+}
+
+#[test]
+fn a_stop_never_gives_up_while_the_engine_is_away() {
+    let mut m = running();
+    m.next(Observation::Command(Verb::Stop), at(200));
+    m.next(Observation::Away(UnreachableReason::NotAskedYet), at(300));
+    for timer in [Timer::TermAgain, Timer::Kill, Timer::GiveUp] {
+        assert_eq!(m.next(Observation::Timer(timer), at(41_000)), []);
+    }
+    m.next(ended(2, 137, false), at(60_000));
+    assert_eq!(word(&m), "stopped", "it was asked for");
+}
+
+#[test]
+fn an_end_while_the_engine_was_away_is_told_as_such() {
+    let mut m = running();
+    m.next(Observation::Away(UnreachableReason::NotAskedYet), at(200));
+    m.next(ended(2, 0, false), at(300));
+    assert_eq!(
+        m.state(),
+        State::Stopped { since: Some(at(52)), note: Some(StoppedNote::EndedWhileAway { code: 0 }) }
+    );
+    // The engine was away when the dashboard came: what was recorded counts.
+    let mut m = Machine::new(Limits::default(), Wish::Stopped);
+    m.next(Observation::Away(UnreachableReason::NotAskedYet), at(0));
+    m.next(ended(2, 143, false), at(300));
+    assert_eq!(word(&m), "stopped");
+}
+
+#[test]
+fn a_launch_that_brought_nothing_does_not_start_for_ever() {
+    let mut m = Machine::new(Limits::default(), Wish::Stopped);
+    m.next(looked(Look::Absent), at(0));
+    m.next(Observation::Command(Verb::Start), at(1));
+    m.next(looked(Look::Absent), at(2));
+    assert_eq!(word(&m), "starting", "the launch is still out");
+    m.next(Observation::Launched(Ok(())), at(3));
+    m.next(looked(Look::Absent), at(4));
+    assert_eq!(word(&m), "failed");
+}
+
+#[test]
+fn a_stop_goes_on_under_a_new_dashboard() {
+    let mut m = Machine::new(Limits::default(), Wish::Stopped);
+    let look = Look::Present(instance(2, Activity::Running));
+    let effects =
+        m.next(Observation::Looked(look, Recalled { stopping: true, ..Recalled::default() }), at(500));
+    assert!(effects.iter().any(|e| matches!(e, Effect::Signal(_, StopSignal::Terminate))), "{effects:?}");
+    assert_eq!((word(&m), m.wish()), ("stopping", Wish::Stopped));
+}
+
+#[test]
 fn a_new_dashboard_finds_a_running_service_as_it_was() {
     let mut m = Machine::new(Limits::default(), Wish::Running);
     let look = Look::Present(instance(2, Activity::Running));
-    m.next(Observation::Looked { look, known: None, ready_since: Some(at(100)) }, at(5_000));
+    m.next(
+        Observation::Looked(look, Recalled { ready_since: Some(at(100)), ..Recalled::default() }),
+        at(5_000),
+    );
     assert_eq!(m.state(), State::Running { since: at(100) });
 }
 
@@ -308,11 +375,10 @@ fn a_new_dashboard_tells_an_end_that_nobody_watched() {
         Activity::Ended(Ended { code: 1, oom: false, asked_outside: false, at: at(52) }),
     ));
     m.next(
-        Observation::Looked {
+        Observation::Looked(
             look,
-            known: Some(State::Stopped { since: None, note: None }),
-            ready_since: None,
-        },
+            Recalled { known: Some(State::Stopped { since: None, note: None }), ..Recalled::default() },
+        ),
         at(5_000),
     );
     assert_eq!(word(&m), "stopped");

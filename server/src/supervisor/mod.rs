@@ -12,5 +12,5 @@ mod machine_tests;
 mod task;
 
 pub use fleet::{Fleet, FleetControl, Seat, World};
-pub use machine::{Effect, Limits, Machine, Observation, Timer};
+pub use machine::{Effect, Limits, Machine, Observation, Recalled, Timer};
 pub use task::{Handle, Mail};

@@ -2,7 +2,7 @@
 
 use super::fleet::World;
 use super::follow::Follower;
-use super::machine::{Effect, Limits, Machine, Observation, Timer};
+use super::machine::{Effect, Limits, Machine, Observation, Recalled, Timer};
 use crate::logs::Feed;
 use crate::runtime::{Hint, Launch, Look, Runtime, RuntimeError};
 use crate::settings::ServiceConfig;
@@ -11,8 +11,8 @@ use crate::vllm::http::Http;
 use crate::vllm::probe::{holder, probe};
 use crate::vllm::{launch::launch, phases::PhaseTracker};
 use app::model::{
-    FailureKind, Phase, PhaseProgress, PortHolder, RuntimeKind, Service, ServiceKind, State, Timestamp, Verb,
-    Wish,
+    FailureKind, Phase, PhaseProgress, PortHolder, RuntimeKind, Service, ServiceKind, State, Timestamp,
+    UnreachableReason, Verb, Wish,
 };
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -87,12 +87,16 @@ impl Task {
         store: Arc<Store>,
         world: Arc<World>,
         stop: CancellationToken,
+        feed: Option<Arc<Feed>>,
     ) -> (Self, Handle, mpsc::Receiver<Mail>) {
         let (mail, inbox) = mpsc::channel(64);
         let (settled, settled_seen) = watch::channel(false);
         let tracker = Arc::new(Mutex::new(PhaseTracker::new()));
         let (phase_out, phases) = watch::channel(None);
-        let feed = Arc::new(Feed::new(crate::vllm::grammar::classify, crate::logs::Limits::default()));
+        // A service that moves to another container keeps its log, and the log its viewers.
+        let feed = feed.unwrap_or_else(|| {
+            Arc::new(Feed::new(crate::vllm::grammar::classify, crate::logs::Limits::default()))
+        });
         {
             let tracker = tracker.clone();
             // The latest phase wins: a watch holds one value however fast the log comes.
@@ -197,14 +201,16 @@ impl Task {
                     Ok(look) => Some(self.recall(look)),
                     Err(RuntimeError::Away(reason)) => Some(Observation::Away(reason)),
                     Err(RuntimeError::Refused(kind)) => {
-                        tracing::error!(service = %self.config.name, ?kind, "a look was refused");
-                        None
+                        Some(Observation::Away(UnreachableReason::Garbage { detail: format!("{kind:?}") }))
                     }
                 }
             }
             Mail::LogComplete(id) => {
-                self.feed.close_run();
-                Some(Observation::Evidence(id, self.feed.evidence(10)))
+                // A late word of an instance before this one must not close this one's run.
+                self.machine.instance().is_some_and(|i| i.id == id).then(|| {
+                    self.feed.close_run();
+                    Observation::Evidence(id, self.feed.evidence(10))
+                })
             }
         }
     }
@@ -220,17 +226,31 @@ impl Task {
         if !matches!(look, Look::Absent) && self.kind != RuntimeKind::Demo {
             self.world.managed(&self.store, self.kind);
         }
+        let stopping = match &look {
+            Look::Present(i) => self.store.fact(&self.stopping_key()).is_some_and(|key| key == i.id.key()),
+            _ => false,
+        };
         let (known, ready_since) = row.map_or((None, None), |row| (row.outcome, row.ready_since));
-        Observation::Looked { look, known, ready_since }
+        Observation::Looked(look, Recalled { known, ready_since, stopping })
+    }
+
+    /// Where a stop under way is remembered: a new dashboard goes on with it.
+    fn stopping_key(&self) -> String {
+        format!("stopping/{}", self.config.name)
     }
 
     fn observe(&mut self, observation: Observation) {
+        let stopping = self.machine.is_stopping();
         let (wish, ready, outcome) =
             (self.machine.wish(), self.machine.ready_since(), self.machine.outcome());
         let failed_before = matches!(self.machine.state(), State::Failed { .. });
         let effects = self.machine.next(observation, Timestamp::now());
         for effect in effects {
             self.carry_out(effect);
+        }
+        if self.machine.is_stopping() != stopping {
+            let instance = self.machine.instance().filter(|_| !stopping).map(|i| i.id.key());
+            self.store.set_fact(&self.stopping_key(), instance.as_deref().unwrap_or_default());
         }
         if self.machine.wish() != wish {
             self.store.set_wish(&self.config.name, self.machine.wish());

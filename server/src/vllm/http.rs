@@ -71,7 +71,9 @@ fn why(error: &hyper_util::client::legacy::Error) -> NoAnswer {
     let mut source = std::error::Error::source(error);
     while let Some(inner) = source {
         if let Some(hyper) = inner.downcast_ref::<hyper::Error>() {
-            return if hyper.is_parse() { NoAnswer::Garbage } else { NoAnswer::Refused };
+            // Bytes that came before we asked are somebody's greeting; hyper has no question for that kind.
+            let greeted = format!("{hyper:?}").contains("UnexpectedMessage");
+            return if hyper.is_parse() || greeted { NoAnswer::Garbage } else { NoAnswer::Refused };
         }
         source = inner.source();
     }

@@ -4,8 +4,8 @@ use super::{Dialect, Engine};
 use crate::runtime::{Activity, Ended, Instance, InstanceId, Launch, RuntimeError};
 use app::model::{Candidate, ContainerFacts, Timestamp, UnreachableReason};
 use bollard::models::{
-    ContainerCreateBody, ContainerInspectResponse, ContainerSummary, ContainerSummaryStateEnum,
-    DeviceRequest, HostConfig, PortBinding, RestartPolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary,
+    ContainerSummaryStateEnum, DeviceRequest, HostConfig, PortBinding, RestartPolicy, RestartPolicyNameEnum,
 };
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -59,7 +59,8 @@ pub fn read(
             Activity::Ended(Ended {
                 code: state.exit_code.unwrap_or(-1),
                 oom: state.oom_killed == Some(true),
-                asked_outside: told.signals.iter().any(|s| *s == stop_signal || matches!(s, 2 | 15)),
+                asked_outside: told
+                    .asked_before(Timestamp::from_nanos(finished_ns.unwrap_or(started)), stop_signal),
                 at: Timestamp::from_nanos(finished_ns.unwrap_or(started)),
             })
         }
@@ -107,8 +108,7 @@ pub fn removed(last: &mut Instance, engine: &Engine) {
     let auto_remove = last.container.as_ref().is_some_and(|c| c.auto_remove);
     let (code, at) = told.died.unwrap_or_else(|| (-1, Timestamp::now()));
     // Only `docker rm -f` takes away a running container that has no --rm: somebody asked for it.
-    let asked_outside =
-        !auto_remove || told.died.is_none() || told.signals.iter().any(|s| matches!(s, 2 | 15));
+    let asked_outside = !auto_remove || told.died.is_none() || told.asked_before(at, 15);
     last.activity = Activity::Ended(Ended { code, oom: false, asked_outside, at });
 }
 
@@ -199,6 +199,27 @@ fn hash(launch: &Launch) -> String {
     (&launch.image, &launch.args, &launch.env, launch.inner_port, launch.host_port, &launch.gpus)
         .hash(&mut hasher);
     format!("{:016x}", hasher.finish())
+}
+
+/// Its name, or at least twelve digits of its id, is this.
+pub fn is_named(found: &ContainerInspectResponse, name: &str) -> bool {
+    let by_name = found.name.as_deref().is_some_and(|n| n.trim_start_matches('/') == name);
+    by_name || (name.len() >= 12 && found.id.as_deref().is_some_and(|id| id.starts_with(name)))
+}
+
+/// We created it for this service.
+pub fn is_ours(found: &ContainerInspectResponse, service: &str) -> bool {
+    let labels = found.config.as_ref().and_then(|c| c.labels.as_ref());
+    labels.is_some_and(|l| l.get(LABEL_SERVICE).is_some_and(|s| s == service))
+}
+
+/// It has ended, and the engine is taking it away.
+pub fn is_leaving(found: &ContainerInspectResponse) -> bool {
+    let auto_remove = found.host_config.as_ref().and_then(|h| h.auto_remove) == Some(true);
+    found.state.as_ref().is_some_and(|s| {
+        s.status == Some(ContainerStateStatusEnum::REMOVING)
+            || (auto_remove && s.status == Some(ContainerStateStatusEnum::EXITED))
+    })
 }
 
 /// We created it, from other settings than these.

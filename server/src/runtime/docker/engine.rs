@@ -44,9 +44,21 @@ pub enum EngineEvent {
 #[derive(Clone, Debug, Default)]
 pub struct Told {
     /// Signals that were sent to it since it was started.
-    pub signals: Vec<i32>,
+    pub signals: Vec<(i32, Timestamp)>,
     /// How it ended: exit code and moment.
     pub died: Option<(i64, Timestamp)>,
+}
+
+/// How long before its end a stop signal counts as its cause: vLLM may have swallowed one that came while it loaded.
+const ASKED_MS: u64 = 15 * 60 * 1000;
+
+impl Told {
+    /// Somebody asked it to stop, not long before this moment.
+    pub fn asked_before(&self, end: Timestamp, stop_signal: i32) -> bool {
+        self.signals.iter().any(|(signal, at)| {
+            (*signal == stop_signal || matches!(signal, 2 | 15)) && end.since(*at) < ASKED_MS
+        })
+    }
 }
 
 /// Why a question was not answered as hoped.
@@ -300,7 +312,7 @@ impl Engine {
                         .and_then(|s| s.parse().ok())
                         .filter(|_| entry.signals.len() < 32)
                     {
-                        entry.signals.push(signal);
+                        entry.signals.push((signal, at));
                     }
                 }
                 "die" => {

@@ -10,13 +10,16 @@ mod logs;
 pub use engine::{Engine, EngineEvent};
 
 use super::{
-    FollowEnd, FramePosition, FrameSink, Hint, InstanceId, Launch, Look, Runtime, RuntimeError, StopSignal,
+    Activity, FollowEnd, FramePosition, FrameSink, Hint, InstanceId, Launch, Look, Runtime, RuntimeError,
+    StopSignal,
 };
 use crate::runtime::Instance;
 use app::model::{Candidate, FailureKind, UnreachableReason};
+use bollard::models::ContainerInspectResponse;
 use bollard::query_parameters::{KillContainerOptions, ListContainersOptions};
 use futures::future::BoxFuture;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::{broadcast::error::RecvError, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -77,35 +80,77 @@ impl DockerRuntime {
             .ask(|docker| async move { docker.inspect_container(&self.container, None).await })
             .await;
         match found {
-            Ok(found) => {
+            Ok(found) if container::is_named(&found, &self.container) => {
                 let seen = container::read(&found, &self.service, self.dialect, &self.engine)?;
                 if seen.container.as_ref().is_some_and(|c| c.auto_remove)
-                    && self.recipes.get().is_none()
+                    && seen.activity == Activity::Running
                     && let Some(recipe) = container::recipe(&found)
+                    && self.recipes.get().as_ref() != Some(&recipe)
                 {
                     self.recipes.put(&recipe);
                 }
                 self.remember(Some(seen.clone()));
                 Ok(Look::Present(Box::new(seen)))
             }
-            Err(engine::Failed::Server { status: 404, .. }) => {
-                let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).take();
-                Ok(last.map_or(Look::Absent, |mut last| {
-                    container::removed(&mut last, &self.engine);
-                    Look::Removed(Box::new(last))
-                }))
-            }
+            // The engine takes the beginning of an id for a name, too: such a container is not ours.
+            Ok(_) | Err(engine::Failed::Server { status: 404, .. }) => self.look_for_last().await,
             Err(failed) => Err(failed.into_error("look")),
+        }
+    }
+
+    /// Nothing has the name: what was seen last may have been renamed, or be gone.
+    async fn look_for_last(&self) -> Result<Look, RuntimeError> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(mut last) = last.filter(|l| l.activity != Activity::Created) else {
+            return Ok(Look::Absent);
+        };
+        if last.activity == Activity::Running {
+            let id = last.id.id.clone();
+            match self.engine.ask(|docker| async move { docker.inspect_container(&id, None).await }).await {
+                Ok(found) => {
+                    let seen = container::read(&found, &self.service, self.dialect, &self.engine)?;
+                    self.remember(Some(seen.clone()));
+                    return Ok(Look::Present(Box::new(seen)));
+                }
+                Err(engine::Failed::Server { status: 404, .. }) => {
+                    container::removed(&mut last, &self.engine);
+                }
+                Err(failed) => return Err(failed.into_error("look")),
+            }
+        }
+        self.remember(Some(last.clone()));
+        Ok(Look::Removed(Box::new(last)))
+    }
+
+    /// The container, once one that its `--rm` is taking away is gone; at most 30 s.
+    async fn inspect_when_settled(&self) -> Result<ContainerInspectResponse, engine::Failed> {
+        let mut tries = 300;
+        loop {
+            let found = self
+                .engine
+                .ask(|docker| async move { docker.inspect_container(&self.container, None).await })
+                .await;
+            tries -= 1;
+            if tries == 0 || !found.as_ref().is_ok_and(container::is_leaving) {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
 
     async fn start_now(&self, launch: &Launch) -> Result<(), RuntimeError> {
         let _one_at_a_time = self.starting.lock().await;
-        let found = self
-            .engine
-            .ask(|docker| async move { docker.inspect_container(&self.container, None).await })
-            .await;
+        let found = self.inspect_when_settled().await;
         match found {
+            Ok(found) if !container::is_named(&found, &self.container) => {
+                return Err(RuntimeError::Refused(FailureKind::Refused {
+                    action: "create".to_owned(),
+                    detail: format!(
+                        "{} is the beginning of another container's id: choose another name",
+                        self.container
+                    ),
+                }));
+            }
             Ok(found) if found.state.as_ref().and_then(|s| s.running) == Some(true) => return Ok(()),
             Ok(found) => {
                 if container::is_outdated(&found, &self.service, launch) {
@@ -113,6 +158,7 @@ impl DockerRuntime {
                 }
             }
             Err(engine::Failed::Server { status: 404, .. }) => {
+                self.remember(None);
                 let body = match self.recipes.get().and_then(|r| container::from_recipe(&r)) {
                     Some(body) => body,
                     None => self.body(launch).await?,
@@ -185,6 +231,19 @@ impl DockerRuntime {
     async fn replace(&self, launch: &Launch) -> Result<(), RuntimeError> {
         let body = self.body(launch).await?;
         let aside = format!("{}-before", self.container);
+        // What a replacement that was cut off left behind, if it is ours.
+        let left = self
+            .engine
+            .ask(|docker| {
+                let aside = aside.clone();
+                async move { docker.inspect_container(&aside, None).await }
+            })
+            .await;
+        if left.is_ok_and(|found| {
+            container::is_ours(&found, &self.service) && container::is_named(&found, &aside)
+        }) {
+            self.remove(&aside).await?;
+        }
         let rename = |from: String, to: String| async move {
             let options = bollard::query_parameters::RenameContainerOptions { name: to };
             self.engine.ask(|docker| async move { docker.rename_container(&from, options).await }).await
@@ -194,8 +253,15 @@ impl DockerRuntime {
             rename(aside, self.container.clone()).await.map_err(|f| f.into_error("create"))?;
             return Err(error);
         }
+        if let Err(error) = self.remove(&aside).await {
+            tracing::warn!(container = aside, %error, "the container before this one could not be removed");
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, container: &str) -> Result<(), RuntimeError> {
         self.engine
-            .ask_slowly(|docker| async move { docker.remove_container(&aside, None).await })
+            .ask_slowly(|docker| async move { docker.remove_container(container, None).await })
             .await
             .map_err(|f| f.into_error("remove"))
     }
@@ -214,6 +280,18 @@ impl DockerRuntime {
             // Gone, or not running: what was wanted.
             Ok(()) | Err(engine::Failed::Server { status: 404 | 409, .. }) => Ok(()),
             Err(failed) => Err(failed.into_error("stop")),
+        }
+    }
+
+    /// A log may end in order while its container goes on: an engine that is stopped but keeps containers alive.
+    async fn still_runs(&self, instance: &InstanceId) -> bool {
+        let found =
+            self.engine.ask(|docker| async move { docker.inspect_container(&instance.id, None).await }).await;
+        match found {
+            Ok(found) => container::read(&found, &self.service, self.dialect, &self.engine)
+                .is_ok_and(|i| i.id == *instance && i.activity == Activity::Running),
+            Err(engine::Failed::Server { .. }) => false,
+            Err(engine::Failed::Away(_)) => true,
         }
     }
 
@@ -297,7 +375,15 @@ impl Runtime for DockerRuntime {
                 .await
                 .map(|found| found.config.and_then(|c| c.tty).unwrap_or(false));
             match tty {
-                Ok(tty) => logs::follow(self.engine.address(), &instance.id, tty, from, sink, stop).await,
+                Ok(tty) => {
+                    let end =
+                        logs::follow(self.engine.address(), &instance.id, tty, from, sink, stop).await?;
+                    if end == FollowEnd::Complete && self.still_runs(instance).await {
+                        Ok(FollowEnd::Broken)
+                    } else {
+                        Ok(end)
+                    }
+                }
                 Err(engine::Failed::Server { status: 404, .. }) => Ok(FollowEnd::Complete),
                 Err(failed) => Err(failed.into_error("logs")),
             }

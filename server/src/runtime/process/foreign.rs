@@ -1,7 +1,7 @@
 //! `vllm serve` processes that no service of ours runs: shown, never touched.
 
 use super::group::{Stat, command_line, table};
-use super::redact::{redact, shorten};
+use crate::redact::{redact, shorten};
 use app::model::ForeignProcess;
 use std::collections::HashMap;
 use std::fs;

@@ -7,7 +7,7 @@
 //! - `shim`: sets up and starts the command; `keeper`: reads its output, keeps its exit status, ends what it leaves behind;
 //!   `oom`: whether the kernel ended it.
 //! - `folder`: the small files; `records`, `reader`: the log on disk, one writer, any number of readers.
-//! - `group`: who belongs to an instance, free of the reuse of PIDs; `redact`: commands without secrets.
+//! - `group`: who belongs to an instance, free of the reuse of PIDs.
 //! - `look`, `start`, `stop`, `follow`, `foreign`: the dashboard's side, one file for each thing that it can do; `notify`:
 //!   how the kernel tells of changes.
 //!
@@ -23,7 +23,6 @@ mod notify;
 mod oom;
 mod reader;
 mod records;
-mod redact;
 mod shim;
 mod start;
 mod stop;

@@ -10,7 +10,7 @@ use super::folder::{InstanceFile, Reserved, SHIM_LOCK, boot_id, open_private, wr
 use super::group::Identity;
 use super::keeper::{Keeper, Pipe};
 use super::records::{Kind, Limits, Writer, now_ns};
-use super::redact::redact;
+use crate::redact::redact;
 use rustix::fs::{FlockOperation, OFlags, fcntl_setfl, flock};
 use rustix::process::{Signal, getpid, set_child_subreaper, setsid};
 use serde::{Deserialize, Serialize};

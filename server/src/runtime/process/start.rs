@@ -203,9 +203,11 @@ fn spawn(settings: &ProcessSettings, launch: &Launch, program: &str, run: &Path)
         command.env_remove(name);
     }
     command.envs(&launch.env);
-    if !launch.gpus.is_empty() {
-        command.env("CUDA_VISIBLE_DEVICES", launch.gpus.join(","));
-    }
+    match launch.gpus.as_slice() {
+        [one] if one == "all" => command.env_remove("CUDA_VISIBLE_DEVICES"),
+        // Empty: none.
+        these => command.env("CUDA_VISIBLE_DEVICES", these.join(",")),
+    };
     command
         .stdin(if demo { Stdio::piped() } else { Stdio::null() })
         .stdout(Stdio::piped())

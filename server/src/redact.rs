@@ -8,7 +8,7 @@ const WORDS: [&str; 6] = ["key", "token", "secret", "password", "passwd", "crede
 const HARMLESS: [&str; 3] = ["ssl-keyfile", "ssl-key-file", "key-file"];
 
 /// The arguments with the values of secret flags hidden: `--api-key A B`, `--api-key=A`, `HF_TOKEN=A`, `hf_…`.
-pub(super) fn redact<S: AsRef<str>>(args: impl IntoIterator<Item = S>) -> Vec<String> {
+pub fn redact<S: AsRef<str>>(args: impl IntoIterator<Item = S>) -> Vec<String> {
     let mut hiding = false;
     args.into_iter()
         .map(|arg| {
@@ -58,7 +58,7 @@ fn hide_tokens(arg: &str) -> String {
 }
 
 /// One line for people, at most `limit` characters.
-pub(super) fn shorten(args: &[String], limit: usize) -> String {
+pub fn shorten(args: &[String], limit: usize) -> String {
     let line: String =
         args.join(" ").chars().map(|c| if c.is_control() { ' ' } else { c }).take(limit + 1).collect();
     if line.chars().count() > limit { line.chars().take(limit - 1).chain(['…']).collect() } else { line }
