@@ -11,7 +11,7 @@ use crate::vllm::launch::DIALECT;
 use app::api::{ApiError, Caller, Control};
 use app::model::{
     Candidate, ForeignProcess, Gpu, GpuStatus, Host, Line, LogSummary, Origin, RuntimeKind, Service,
-    ServiceName, Setting, Snapshot, State, Timestamp, Verb,
+    ServiceName, Setting, Snapshot, State, Timestamp, Verb, Wish,
 };
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -534,7 +534,8 @@ impl Control for FleetControl {
         let mail = self.0.posts().get(service).map(|p| p.handle.mail.clone());
         let mail = mail.ok_or_else(|| ApiError::UnknownService { name: service.to_string() })?;
         mail.try_send(Mail::Command(verb)).map_err(|_| ApiError::Busy)?;
-        Ok(Fleet::dated(&now, Timestamp::now()))
+        let wish = if verb == Verb::Stop { Wish::Stopped } else { Wish::Running };
+        Ok(Service { wish, ..Fleet::dated(&now, Timestamp::now()) })
     }
 
     fn adopt(&self, _: &Caller, container: &str) -> Result<ServiceName, ApiError> {

@@ -225,8 +225,8 @@ impl Log {
     fn end_before_cursor(&self) -> Option<LogPosition> {
         let place = self.cursor.position()?;
         let summary = self.feed.summary(&self.name);
-        (summary.run == Some(place.run) && place.seq > summary.last)
-            .then_some(LogPosition { run: place.run, seq: summary.last })
+        let end = LogPosition { run: summary.run?, seq: summary.last };
+        (place > end).then_some(end)
     }
 
     /// Puts a viewer that is ahead of the log at its end, with a gap that says so.

@@ -94,6 +94,8 @@ impl Painter {
     pub fn scrolled(&mut self) -> (bool, bool) {
         let before = self.top;
         self.top = f64::from(self.scroller.scroll_top());
+        // A view that grew is scrolled by the browser before its new size is told: that is nobody's scrolling up.
+        self.resized();
         (self.top + self.height >= self.total as f64 * ROW - ROW, self.top < before - 1.0)
     }
 

@@ -203,6 +203,10 @@ impl Engine {
         Ok(docker)
     }
 
+    fn too_late(&self) -> UnreachableReason {
+        UnreachableReason::Timeout { address: self.address.clone(), seconds: PING_LIMIT.as_secs() }
+    }
+
     fn failed(&self, error: Error) -> Failed {
         let address = self.address.clone();
         let reason = match error {
@@ -259,17 +263,18 @@ impl Engine {
             tokio::select! {
                 event = events.next() => match event {
                     Some(Ok(event)) => self.take(event),
-                    Some(Err(error)) => match self.failed(error) {
-                        Failed::Away(reason) => return reason,
-                        Failed::Server { message, .. } => return UnreachableReason::Garbage { detail: message },
+                    // A stream that breaks does not say why; the engine's next answer does.
+                    Some(Err(_)) | None => match tokio::time::timeout(PING_LIMIT, docker.ping()).await {
+                        Ok(Ok(_)) => return UnreachableReason::Garbage { detail: "its events ended".to_owned() },
+                        Ok(Err(error)) => return away_reason(self.failed(error)),
+                        Err(_) => return self.too_late(),
                     },
-                    None => return UnreachableReason::Refused { address: self.address.clone() },
                 },
                 _ = ping.tick() => {
                     match tokio::time::timeout(PING_LIMIT, docker.ping()).await {
                         Ok(Ok(_)) => {}
                         Ok(Err(error)) => return away_reason(self.failed(error)),
-                        Err(_) => return UnreachableReason::Timeout { address: self.address.clone(), seconds: PING_LIMIT.as_secs() },
+                        Err(_) => return self.too_late(),
                     }
                     *wait = Duration::from_millis(250);
                     if lock(&self.away).take().is_some() {

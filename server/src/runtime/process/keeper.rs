@@ -233,15 +233,26 @@ impl Keeper {
         let own = getpid().as_raw_nonzero().get().unsigned_abs();
         let rest = descendants(&table, own);
         if named {
+            let mut news = Vec::new();
             for stat in &rest {
                 match self.remnants.found.iter_mut().find(|l| l.id == stat.id) {
                     Some(known) => known.signal = Some(signal.as_raw()),
-                    None => self.remnants.found.push(Leftover {
-                        id: stat.id,
-                        name: name(stat),
-                        signal: Some(signal.as_raw()),
-                    }),
+                    None => {
+                        news.push(format!("{} (PID {})", name(stat), stat.id.pid));
+                        self.remnants.found.push(Leftover {
+                            id: stat.id,
+                            name: name(stat),
+                            signal: Some(signal.as_raw()),
+                        });
+                    }
                 }
+            }
+            if !news.is_empty() {
+                let note = format!(
+                    "[services] the main process left behind, and Services ends: {}\n",
+                    news.join(", ")
+                );
+                self.writer.append(Kind::Note, note.as_bytes());
             }
             self.write_remnants();
         }
