@@ -84,6 +84,26 @@ test("kill to card", async ({ page, dashboard }) => {
   say("  of which after the engine's own event", quantiles(fromEvent));
 });
 
+test("stop to card", async ({ page, dashboard }) => {
+  const dash = await dashboard({ image: INSTANT });
+  await dash.running();
+  const card = await open(page, dash.url);
+  await watchState(page);
+  const fromEvent: number[] = [];
+  for (let n = 0; n < 10; n++) {
+    await card.shows("Running");
+    const begin = Date.now();
+    await dash.command("stop");
+    const shown = await until("Stopped on the card", 15_000, () =>
+      page.evaluate((since) => (window as unknown as { seen: [number, string][] }).seen.find(([time, word]) => time >= since && word.includes("Stopped"))?.[0], begin),
+    );
+    const died = await docker("events", "--since", String(begin / 1000), "--until", String(Math.ceil(Date.now() / 1000)), "--filter", `container=${dash.container}`, "--filter", "event=die", "--format", "{{.TimeNano}}");
+    fromEvent.push(shown - Number(died.split("\n")[0]) / 1e6);
+    await dash.command("start");
+  }
+  say("Stop of a healthy service: engine's end to the card", quantiles(fromEvent), "≤ 200 ms");
+});
+
 /** Reads `docker logs -f` as it comes: when each flood number arrived. */
 function follow(container: string) {
   const child = spawn("docker", ["-H", socket, "logs", "-f", "--tail", "0", container], { stdio: ["ignore", "pipe", "ignore"] });
