@@ -5,7 +5,7 @@ use super::level::Grammar;
 use super::ring::{CHUNK_BYTES, Chunk, Ring};
 use super::split::LINE_LIMIT;
 use super::writer::{Observer, Writer};
-use crate::runtime::{FramePosition, FrameSink};
+use crate::runtime::FramePosition;
 use app::model::{LevelCounts, LogSummary, ServiceName, Stream, Timestamp};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
@@ -234,19 +234,5 @@ impl Feed {
 
     fn runs(&self) -> MutexGuard<'_, Runs> {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Hands a runtime's frames to a feed.
-#[derive(Clone)]
-pub struct FeedSink(pub Arc<Feed>);
-
-impl FrameSink for FeedSink {
-    fn frame(&mut self, time_ns: i64, stream: Stream, bytes: &[u8]) {
-        self.0.frame(time_ns, stream, bytes);
-    }
-
-    fn flush(&mut self) {
-        self.0.flush();
     }
 }

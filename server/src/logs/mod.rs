@@ -25,7 +25,7 @@ mod tests;
 
 pub use cursor::{Batch, Cursor};
 pub use encode::LineView;
-pub use feed::{Feed, FeedSink, Limits};
+pub use feed::{Feed, Limits};
 pub use json_line::JsonLine;
 pub use level::{
     Classified, Continuation, Grammar, Text, Traceback, classify as classify_common, fraction, level_word,

@@ -439,24 +439,16 @@ impl Machine {
                     self.note = Some(StoppedNote::NeverStarted);
                 }
             }
-            Activity::Running => {
-                if first && recalled.stopping {
-                    // An earlier dashboard was stopping it: that goes on.
-                    self.stop = Some(StopAsked { since: now });
-                    self.launching = Some(now);
-                }
-                self.seen_running(same, was_away, now, effects);
-            }
+            // An earlier dashboard was stopping it: that goes on.
+            Activity::Running if first && recalled.stopping => self.begin_stop(now, effects),
+            Activity::Running => self.seen_running(same, was_away, now, effects),
             Activity::Ended(ended) => {
                 let news = was_up || !same;
                 let watched = !first && !was_away;
                 if news && !first && (watched || self.stop.is_some() || ended.asked_outside) {
                     self.judge(&ended, removed, now, effects);
                 } else if news {
-                    self.disarm(effects);
-                    self.launching = None;
-                    self.models = Vec::new();
-                    self.silent = None;
+                    self.run_is_over(effects);
                     self.restore(&ended, recalled.known);
                 } else {
                     self.launch_came_to_nothing(now);
@@ -551,13 +543,18 @@ impl Machine {
         effects.extend([Timer::TermAgain, Timer::Kill, Timer::GiveUp, Timer::Probe].map(Effect::Disarm));
     }
 
-    /// It ended while we watched: who asked decides, never the exit code.
-    fn judge(&mut self, ended: &Ended, removed: bool, now: Timestamp, effects: &mut Vec<Effect>) {
+    /// Nothing is to be expected of this run any more.
+    fn run_is_over(&mut self, effects: &mut Vec<Effect>) {
         self.disarm(effects);
         self.launching = None;
-        self.ended_at = Some(ended.at);
         self.models = Vec::new();
         self.silent = None;
+    }
+
+    /// It ended while we watched: who asked decides, never the exit code.
+    fn judge(&mut self, ended: &Ended, removed: bool, now: Timestamp, effects: &mut Vec<Effect>) {
+        self.run_is_over(effects);
+        self.ended_at = Some(ended.at);
         self.failure = None;
         self.note = removed.then_some(StoppedNote::Removed);
         if self.stop.take().is_some() {

@@ -198,9 +198,8 @@ fn reading_goes_on_behind_the_last_frame() {
     write(&feed, "before any run\n");
     open(&feed, 1);
     assert_eq!((feed.position().nth, feed.first_frame_ns()), (0, None));
-    let mut sink = FeedSink(Arc::clone(&feed));
     for time in [10, 20, 20, 20] {
-        crate::runtime::FrameSink::frame(&mut sink, time, Stream::Stdout, b"x");
+        feed.frame(time, Stream::Stdout, b"x");
     }
     assert_eq!((feed.position().time_ns, feed.position().nth, feed.first_frame_ns()), (20, 3, Some(10)));
     open(&feed, 1);

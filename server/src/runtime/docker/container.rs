@@ -65,12 +65,11 @@ pub fn read(
             })
         }
     };
-    let labels = config.and_then(|c| c.labels.as_ref());
     let name = found.name.as_deref().unwrap_or_default().trim_start_matches('/').to_owned();
     let facts = ContainerFacts {
         name,
         id: id.chars().take(12).collect(),
-        adopted: labels.and_then(|l| l.get(LABEL_SERVICE)).is_none_or(|s| s != service),
+        adopted: !is_ours(found, service),
         auto_remove: host_config.and_then(|h| h.auto_remove) == Some(true),
         restart_policy: host_config
             .and_then(|h| h.restart_policy.as_ref())
@@ -209,8 +208,11 @@ pub fn is_named(found: &ContainerInspectResponse, name: &str) -> bool {
 
 /// We created it for this service.
 pub fn is_ours(found: &ContainerInspectResponse, service: &str) -> bool {
-    let labels = found.config.as_ref().and_then(|c| c.labels.as_ref());
-    labels.is_some_and(|l| l.get(LABEL_SERVICE).is_some_and(|s| s == service))
+    label(found, LABEL_SERVICE).is_some_and(|s| s == service)
+}
+
+fn label<'a>(found: &'a ContainerInspectResponse, key: &str) -> Option<&'a String> {
+    found.config.as_ref()?.labels.as_ref()?.get(key)
 }
 
 /// It has ended, and the engine is taking it away.
@@ -224,12 +226,9 @@ pub fn is_leaving(found: &ContainerInspectResponse) -> bool {
 
 /// We created it, from other settings than these.
 pub fn is_outdated(found: &ContainerInspectResponse, service: &str, launch: &Launch) -> bool {
-    let labels = found.config.as_ref().and_then(|c| c.labels.as_ref());
     launch.missing.is_none()
-        && labels.is_some_and(|l| {
-            l.get(LABEL_SERVICE).is_some_and(|s| s == service)
-                && l.get(LABEL_LAUNCH).is_some_and(|h| *h != hash(launch))
-        })
+        && is_ours(found, service)
+        && label(found, LABEL_LAUNCH).is_some_and(|h| *h != hash(launch))
 }
 
 /// What to create for a launch.

@@ -192,15 +192,19 @@ impl Engine {
         let docker = match tokio::time::timeout(PING_LIMIT, docker.negotiate_version()).await {
             Ok(Ok(docker)) => docker,
             Ok(Err(error)) => return Err(self.failed(error)),
-            Err(_) => {
-                return Err(Failed::Away(UnreachableReason::Timeout {
-                    address: self.address.clone(),
-                    seconds: PING_LIMIT.as_secs(),
-                }));
-            }
+            Err(_) => return Err(Failed::Away(self.too_late())),
         };
         *lock(&self.client) = Some(docker.clone());
         Ok(docker)
+    }
+
+    /// Asks whether the engine lives; why not, if so.
+    async fn silence(&self, docker: &Docker) -> Option<UnreachableReason> {
+        match tokio::time::timeout(PING_LIMIT, docker.ping()).await {
+            Ok(Ok(_)) => None,
+            Ok(Err(error)) => Some(away_reason(self.failed(error))),
+            Err(_) => Some(self.too_late()),
+        }
     }
 
     fn too_late(&self) -> UnreachableReason {
@@ -264,17 +268,14 @@ impl Engine {
                 event = events.next() => match event {
                     Some(Ok(event)) => self.take(event),
                     // A stream that breaks does not say why; the engine's next answer does.
-                    Some(Err(_)) | None => match tokio::time::timeout(PING_LIMIT, docker.ping()).await {
-                        Ok(Ok(_)) => return UnreachableReason::Garbage { detail: "its events ended".to_owned() },
-                        Ok(Err(error)) => return away_reason(self.failed(error)),
-                        Err(_) => return self.too_late(),
-                    },
+                    Some(Err(_)) | None => {
+                        let ended = || UnreachableReason::Garbage { detail: "its events ended".to_owned() };
+                        return self.silence(&docker).await.unwrap_or_else(ended);
+                    }
                 },
                 _ = ping.tick() => {
-                    match tokio::time::timeout(PING_LIMIT, docker.ping()).await {
-                        Ok(Ok(_)) => {}
-                        Ok(Err(error)) => return away_reason(self.failed(error)),
-                        Err(_) => return self.too_late(),
+                    if let Some(reason) = self.silence(&docker).await {
+                        return reason;
                     }
                     *wait = Duration::from_millis(250);
                     if lock(&self.away).take().is_some() {

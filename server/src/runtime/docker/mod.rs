@@ -74,12 +74,13 @@ impl DockerRuntime {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = instance;
     }
 
+    /// Asks for the container of this name or id.
+    async fn inspect(&self, name: &str) -> Result<ContainerInspectResponse, engine::Failed> {
+        self.engine.ask(|docker| async move { docker.inspect_container(name, None).await }).await
+    }
+
     async fn look_now(&self) -> Result<Look, RuntimeError> {
-        let found = self
-            .engine
-            .ask(|docker| async move { docker.inspect_container(&self.container, None).await })
-            .await;
-        match found {
+        match self.inspect(&self.container).await {
             Ok(found) if container::is_named(&found, &self.container) => {
                 let seen = container::read(&found, &self.service, self.dialect, &self.engine)?;
                 if seen.container.as_ref().is_some_and(|c| c.auto_remove)
@@ -105,8 +106,7 @@ impl DockerRuntime {
             return Ok(Look::Absent);
         };
         if last.activity == Activity::Running {
-            let id = last.id.id.clone();
-            match self.engine.ask(|docker| async move { docker.inspect_container(&id, None).await }).await {
+            match self.inspect(&last.id.id).await {
                 Ok(found) => {
                     let seen = container::read(&found, &self.service, self.dialect, &self.engine)?;
                     self.remember(Some(seen.clone()));
@@ -126,10 +126,7 @@ impl DockerRuntime {
     async fn inspect_when_settled(&self) -> Result<ContainerInspectResponse, engine::Failed> {
         let mut tries = 300;
         loop {
-            let found = self
-                .engine
-                .ask(|docker| async move { docker.inspect_container(&self.container, None).await })
-                .await;
+            let found = self.inspect(&self.container).await;
             tries -= 1;
             if tries == 0 || !found.as_ref().is_ok_and(container::is_leaving) {
                 return found;
@@ -232,13 +229,7 @@ impl DockerRuntime {
         let body = self.body(launch).await?;
         let aside = format!("{}-before", self.container);
         // What a replacement that was cut off left behind, if it is ours.
-        let left = self
-            .engine
-            .ask(|docker| {
-                let aside = aside.clone();
-                async move { docker.inspect_container(&aside, None).await }
-            })
-            .await;
+        let left = self.inspect(&aside).await;
         if left.is_ok_and(|found| {
             container::is_ours(&found, &self.service) && container::is_named(&found, &aside)
         }) {
@@ -285,9 +276,7 @@ impl DockerRuntime {
 
     /// A log may end in order while its container goes on: an engine that is stopped but keeps containers alive.
     async fn still_runs(&self, instance: &InstanceId) -> bool {
-        let found =
-            self.engine.ask(|docker| async move { docker.inspect_container(&instance.id, None).await }).await;
-        match found {
+        match self.inspect(&instance.id).await {
             Ok(found) => container::read(&found, &self.service, self.dialect, &self.engine)
                 .is_ok_and(|i| i.id == *instance && i.activity == Activity::Running),
             Err(engine::Failed::Server { .. }) => false,
@@ -370,8 +359,7 @@ impl Runtime for DockerRuntime {
     ) -> BoxFuture<'a, Result<FollowEnd, RuntimeError>> {
         Box::pin(async move {
             let tty = self
-                .engine
-                .ask(|docker| async move { docker.inspect_container(&instance.id, None).await })
+                .inspect(&instance.id)
                 .await
                 .map(|found| found.config.and_then(|c| c.tty).unwrap_or(false));
             match tty {
