@@ -1,5 +1,5 @@
 # Each target is one line; the work is in scripts/.
-.PHONY: help run dev test bench fmt clippy e2e screenshots engine engine-stop clean-test
+.PHONY: help run dev test test-vllm fuzz bench fmt clippy e2e screenshots engine engine-stop clean-test
 
 help: ## What can be made
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -36,3 +36,9 @@ engine-stop: ## Stop it and remove what it left
 
 clean-test: ## Remove what the tests leave (not the build)
 	@scripts/engine.sh stop; rm -rf end2end/test-results end2end/playwright-report
+
+test-vllm: ## Against a real vLLM on the CPU (opt-in: sets up about 6 GB, takes about 15 minutes)
+	@scripts/test-vllm.sh
+
+fuzz: ## Fuzz every parser (ARGS="60" seconds each)
+	@scripts/fuzz.sh $(ARGS)

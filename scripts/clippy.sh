@@ -3,5 +3,5 @@
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
-cargo clippy --quiet -p server -p app -p vllm-sim --all-targets -- -D warnings
+cargo clippy --quiet -p server -p app -p vllm-sim -p nvml-sim --all-targets -- -D warnings
 cargo clippy --quiet -p frontend --target wasm32-unknown-unknown -- -D warnings

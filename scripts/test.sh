@@ -36,6 +36,8 @@ counted() {
 
 rust_tests() {
 	local packages=(-p app -p server -p vllm-sim)
+	# Tests load the stand-in for the GPU driver's library from the target folder.
+	cargo build --quiet -p nvml-sim
 	if have cargo-nextest; then
 		counted rust cargo nextest run --no-fail-fast --no-tests=pass "${packages[@]}"
 	else

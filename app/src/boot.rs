@@ -2,7 +2,7 @@
 //! both sides render the same.
 
 use crate::locales::Lang;
-use crate::model::{Line, LogSummary, ServiceName, Setting, Snapshot};
+use crate::model::{Explained, Line, LogSummary, ServiceName, Setting, Snapshot};
 use serde::{Deserialize, Serialize};
 
 /// Everything the first render needs.
@@ -25,6 +25,9 @@ pub struct Boot {
     /// Neighbouring pages: (name, address).
     #[serde(default)]
     pub links: Vec<(String, String)>,
+    /// What a log that was handed in tells.
+    #[serde(default)]
+    pub explained: Option<Explained>,
     /// A refusal to show that a form without JavaScript met.
     #[serde(default)]
     pub refusal: Option<crate::api::ApiError>,
@@ -41,6 +44,8 @@ pub enum Route {
         /// Which.
         name: ServiceName,
     },
+    /// `/explain`: a log from anywhere.
+    Explain,
     /// Nothing lives at this address.
     NotFound,
 }

@@ -3,12 +3,7 @@
 use crate::api::ApiError;
 use crate::components::controls::makes_sense;
 use crate::locales::Lang;
-use crate::model::{
-    Candidate, ContainerFacts, Failure, FailureKind, ForeignProcess, Gpu, GpuStatus, Host, Level,
-    LevelCounts, Line, LogSummary, Origin, Phase, PhaseProgress, PortHolder, Remnant, RuntimeKind, Service,
-    ServiceKind, ServiceName, Setting, Snapshot, Span, State, StoppedNote, Stream, Timestamp,
-    UnreachableReason, Verb, Wish,
-};
+use crate::model::*;
 use crate::{App, Boot, Route, Theme};
 use leptos::prelude::*;
 
@@ -26,6 +21,8 @@ pub fn service(name: &str) -> Service {
         wish: Wish::Stopped,
         model: None,
         models: Vec::new(),
+        adapters: Vec::new(),
+        version: None,
         max_model_len: None,
         uptime_s: None,
         started: None,
@@ -37,6 +34,10 @@ pub fn service(name: &str) -> Service {
         container: None,
         remnants: Vec::new(),
         port_taken: None,
+        start: None,
+        plan: None,
+        smoke: None,
+        release: None,
     }
 }
 
@@ -56,6 +57,7 @@ pub fn boot(services: Vec<Service>) -> Boot {
                 foreign: Vec::new(),
                 state_dir: String::new(),
             },
+            metrics: Vec::new(),
             logs: None,
         },
         route: Route::Services,
@@ -66,6 +68,7 @@ pub fn boot(services: Vec<Service>) -> Boot {
         settings: Vec::new(),
         links: Vec::new(),
         refusal: None,
+        explained: None,
     }
 }
 
@@ -84,7 +87,7 @@ fn at(seconds_ago: i64) -> Timestamp {
 }
 
 fn failed(kind: FailureKind) -> State {
-    State::Failed { failure: Failure { kind, at: at(120), evidence: Vec::new() } }
+    State::Failed { failure: Box::new(Failure { kind, at: at(120), diagnosis: None }) }
 }
 
 /// Asserts that the page has every one of these pieces.
@@ -163,11 +166,114 @@ fn sentences_name_the_cause_and_what_to_do() {
     }
 }
 
+fn diagnosis() -> Diagnosis {
+    Diagnosis {
+        cause: Cause::KvCacheTooSmall,
+        evidence: vec![Evidence { line: 1234, text: "a <b>".into() }],
+        facts: Facts { asked_tokens: Some(32_768), possible_tokens: Some(2048), ..Facts::default() },
+        remedies: vec![
+            Remedy {
+                advice: Advice::ShortenContext,
+                change: Some(Change::Argument { flag: "--max-model-len".into(), value: Some("2048".into()) }),
+            },
+            Remedy { advice: Advice::UseSmallerModel, change: None },
+        ],
+    }
+}
+
 #[test]
-fn a_failure_shows_the_lines_that_prove_it_as_text() {
-    let failure =
-        Failure { kind: FailureKind::OutOfMemory, at: at(1), evidence: vec!["a <b>".into(), "&c".into()] };
-    has(&page(State::Failed { failure }), &["a &lt;b&gt;\n&amp;c</pre>"]);
+fn a_failure_shows_its_cause_the_lines_that_prove_it_and_the_ways_out() {
+    let kind = FailureKind::Exited { code: 1, was_ready: false };
+    let failure = Box::new(Failure { kind: kind.clone(), at: at(1), diagnosis: Some(diagnosis()) });
+    has(
+        &page(State::Failed { failure }),
+        &[
+            "The KV cache cannot hold a request of 32,768 tokens; 2,048 fit.",
+            "It ended with exit code 1 before it was ready.",
+            r#"<span class="line-number">1234</span>"#,
+            "<code>a &lt;b&gt;</code>",
+            r#"action="/api/fn/remedy""#,
+            r#"<input type="hidden" name="cause" value="kv-cache-too-small">"#,
+            r#"<input type="hidden" name="remedy" value="0">"#,
+            "Set --max-model-len to 2048 and start",
+            "Use a smaller or more strongly quantised model",
+        ],
+    );
+    let unknown = Diagnosis { cause: Cause::Unknown, ..diagnosis() };
+    let html =
+        page(State::Failed { failure: Box::new(Failure { kind, at: at(1), diagnosis: Some(unknown) }) });
+    assert!(!html.contains("KV cache"), "an unknown cause claims nothing");
+    has(&html, &["It ended with exit code 1", "<code>a &lt;b&gt;</code>"]);
+}
+
+fn starting(start: Start) -> Service {
+    let state = State::Starting { phase: Phase::Load, since: at(20), progress: None };
+    Service { state, start: Some(start), ..service("vllm") }
+}
+
+fn a_start() -> Start {
+    Start {
+        phases: vec![
+            PhaseTime { phase: Phase::Import, at: at(20), took_ms: Some(8_000) },
+            PhaseTime { phase: Phase::Load, at: at(12), took_ms: None },
+        ],
+        usual: vec![
+            UsualTime { phase: Phase::Import, took_ms: 8_000 },
+            UsualTime { phase: Phase::Load, took_ms: 40_000 },
+            UsualTime { phase: Phase::Graphs, took_ms: 12_000 },
+        ],
+        learned_from: 3,
+        silence: None,
+    }
+}
+
+#[test]
+fn a_start_shows_its_phases_what_is_usual_and_what_is_left() {
+    has(
+        &html(boot(vec![starting(a_start())])),
+        &[
+            r#"<li data-phase="import" class="done""#,
+            r#"<li aria-current="step" data-phase="load" class="now""#,
+            r#"<li data-phase="graphs" class="coming""#,
+            "usually 40 s",
+            "about 40 s left",
+            "median of the last 3 starts",
+        ],
+    );
+}
+
+#[test]
+fn a_start_that_is_late_or_silent_says_so() {
+    let mut late = a_start();
+    late.usual = vec![UsualTime { phase: Phase::Load, took_ms: 2_000 }];
+    late.silence = Some(Silence { since: at(11), last: "<the last> words".into() });
+    has(
+        &html(boot(vec![starting(late)])),
+        &["longer than usual", "It has said nothing for 0:00:11", "&lt;the last&gt; words"],
+    );
+}
+
+#[test]
+fn a_log_from_anywhere_is_explained_without_a_button_that_changes_something() {
+    let mut boot = boot(vec![service("vllm")]);
+    boot.route = Route::Explain;
+    boot.explained = Some(Explained {
+        outcome: Outcome::Failed,
+        diagnosis: Some(diagnosis()),
+        phases: vec![ExplainedPhase { phase: Phase::Load, took_ms: Some(3_200) }],
+    });
+    let html = html(boot);
+    has(
+        &html,
+        &[
+            r#"<form method="post" action="/explain" enctype="multipart/form-data">"#,
+            "The KV cache cannot hold a request of 32,768 tokens; 2,048 fit.",
+            "<code>a &lt;b&gt;</code>",
+            "Set --max-model-len to 2048",
+            "3.2 s",
+        ],
+    );
+    assert!(!html.contains("/api/fn/remedy"), "there is no service to change");
 }
 
 #[test]
@@ -182,7 +288,7 @@ fn warnings_stand_in_the_card() {
     let html = html(boot(vec![Service {
         demo: true,
         container: Some(facts),
-        remnants: vec![Remnant { pid: 77, name: "VLLM::EngineCore".into() }],
+        remnants: vec![Remnant { pid: 77, name: "VLLM::EngineCore".into(), memory_bytes: None }],
         port_taken: Some(PortHolder::Unknown),
         ..service("vllm")
     }]));
@@ -236,7 +342,7 @@ fn what_makes_sense_follows_the_state() {
     assert_eq!(all(State::Stopping { since: at(1) }, Wish::Stopped, none()), [true, false, false]);
     assert_eq!(all(State::Stopping { since: at(1) }, Wish::Running, none()), [false, true, false]);
     assert_eq!(all(failed(FailureKind::OutOfMemory), Wish::Running, none()), [true, false, false]);
-    let left = vec![Remnant { pid: 1, name: "x".into() }];
+    let left = vec![Remnant { pid: 1, name: "x".into(), memory_bytes: None }];
     assert_eq!(all(failed(FailureKind::OutOfMemory), Wish::Running, left), [true, true, true]);
     assert_eq!(
         all(State::Unreachable { reason: UnreachableReason::NotAskedYet }, Wish::Running, none()),
@@ -246,7 +352,7 @@ fn what_makes_sense_follows_the_state() {
 
 #[test]
 fn values_are_numbers_with_units_or_say_why_there_are_none() {
-    has(&page(State::Stopped { since: None, note: None }), &["no NVIDIA GPU", ">Uptime</dt>"]);
+    has(&page(State::Stopped { since: None, note: None }), &["no GPU", ">Uptime</dt>"]);
     let mut boot = boot(vec![Service {
         model: Some("lydia".into()),
         uptime_s: Some(62),
@@ -260,6 +366,20 @@ fn values_are_numbers_with_units_or_say_why_there_are_none() {
         name: "NVIDIA L4".into(),
         memory_used_bytes: 12 << 30,
         memory_total_bytes: 24 << 30,
+        state: GpuState::Ok,
+        utilisation_percent: Some(37),
+        temperature_c: Some(61),
+        power_mw: Some(212_400),
+        power_limit_mw: Some(350_000),
+        processes: Some(vec![
+            GpuProcess {
+                pid: 41,
+                name: Some("VLLM::EngineCore".into()),
+                memory_bytes: Some(3 << 30),
+                service: ServiceName::parse("vllm").ok(),
+            },
+            GpuProcess { pid: 42, name: None, memory_bytes: None, service: None },
+        ]),
     }];
     let html = html(boot);
     has(

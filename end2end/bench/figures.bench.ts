@@ -1,7 +1,9 @@
 // What `make bench` prints. Absolute times drift on shared machines: where there is a peer it is read in the same run.
 import { spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import http from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Page } from "@playwright/test";
 import { INSTANT, type Dashboard } from "../harness/dashboard.ts";
@@ -49,6 +51,35 @@ test("memory", async ({ dashboard }) => {
   await sleep(2_000);
   say("resident, 100,000 lines kept, one viewer", `${resident(dash).toFixed(1)} MiB`, "≤ 60 MB");
   stream.close();
+});
+
+/** Processor time that the server has used, in seconds: user and system, of all its threads. */
+const used = (dash: Dashboard) => {
+  // Behind the name, which may hold anything: the 12th and 13th field from there, in hundredths of a second.
+  const fields = readFileSync(`/proc/${dash.pid}/stat`, "utf8").replace(/^.*\) /s, "").split(" ");
+  return (Number(fields[11]) + Number(fields[12])) / 100;
+};
+
+test("metrics and GPUs", async ({ dashboard }) => {
+  const folder = mkdtempSync(join(tmpdir(), "services-gpu-"));
+  const file = join(folder, "machine.json");
+  const device = (n: number) => ({ name: "NVIDIA L4", uuid: `GPU-${n}`, pci: `0000:0${n}:00.0`, memory: { total_mib: 24_576, base_mib: 512 }, utilisation_percent: 37, temperature_c: 61, power_mw: 58_400, compute: [{ pid: process.pid, memory_mib: 3072 }] });
+  writeFileSync(file, JSON.stringify({ driver_version: "580.65.06", devices: [0, 1, 2, 3].map(device) }));
+  const env = { SERVICES_NVML_LIBRARY: process.env["SERVICES_TEST_NVML"] ?? "", NVML_SIM_FILE: file };
+  const dash = await dashboard({ image: INSTANT, env });
+  await dash.running();
+  const share = async (seconds: number) => {
+    const before = used(dash);
+    await sleep(seconds * 1000);
+    return `${(((used(dash) - before) / seconds) * 100).toFixed(2)} % of a core`;
+  };
+  await sleep(20_000);
+  say("processor, running, nobody looks", await share(40));
+  const stream = await dash.stream();
+  await stream.next("snapshot");
+  say("processor, one viewer, metrics and 4 GPUs", await share(40), "< 1 % of a core");
+  stream.close();
+  rmSync(folder, { recursive: true, force: true });
 });
 
 /** Writes down, in the page, when the card's state word changes. */

@@ -1,7 +1,7 @@
 // One dashboard: the release binary with a state folder, an address and settings of its own.
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { removeContainer, root, socket, unique } from "./docker.ts";
@@ -9,15 +9,25 @@ import { ask, Final, freePort, until, type Ask } from "./net.ts";
 import { Sim } from "./sim.ts";
 import { Sse } from "./sse.ts";
 
+export interface Diagnosis {
+  cause: string;
+  evidence: { line: number; text: string }[];
+  facts: Record<string, unknown>;
+  remedies: { advice: string; change?: object }[];
+}
+
 export interface Service {
   name: string;
-  state: { state: string; since?: string; phase?: string; failure?: { kind: string }; reason?: { why: string; address?: string } };
+  state: { state: string; since?: string; phase?: string; failure?: { kind: string; diagnosis?: Diagnosis }; reason?: { why: string; address?: string } };
   wish: string;
   model: string | null;
   uptime_s: number | null;
   started: string | null;
   image: string | null;
   run: number | null;
+  start: { phases: { phase: string; took_ms: number | null }[]; usual: { phase: string }[]; learned_from: number; silence: object | null } | null;
+  gpu_memory_bytes: number | null;
+  release: { release: string } | null;
   api_url: string | null;
   port_taken?: object | null;
   container: { name: string; id: string; adopted: boolean; auto_remove: boolean } | null;
@@ -30,6 +40,8 @@ export interface Options {
   env?: Record<string, string>;
   /** Arguments of the server. */
   args?: string[];
+  /** What `services.toml` says. */
+  toml?: string;
 }
 
 /** Another build than the release one, such as target/debug/server while developing. */
@@ -54,7 +66,7 @@ export class Dashboard {
     this.#containers.add(container);
   }
 
-  static async create({ image = "vllm/vllm-openai:latest", env = {}, args = [] }: Options = {}): Promise<Dashboard> {
+  static async create({ image = "vllm/vllm-openai:latest", env = {}, args = [], toml }: Options = {}): Promise<Dashboard> {
     const [port, enginePort] = [await freePort(), await freePort()];
     const folder = await mkdtemp(join(tmpdir(), "services-e2e-"));
     const container = env["VLLM_CONTAINER"] ?? unique("vllm");
@@ -75,6 +87,10 @@ export class Dashboard {
     for (const [name, value] of Object.entries(all)) if (value === "" && name in env) delete all[name];
     // Without it the dashboard would look for the machine's own engine.
     if (all["DOCKER_HOST"] === undefined) throw new Error("a test may not take DOCKER_HOST away");
+    if (toml !== undefined) {
+      await mkdir(join(folder, "state"), { mode: 0o700 });
+      await writeFile(join(folder, "state/services.toml"), toml);
+    }
     return new Dashboard(port, enginePort, folder, container, all, args);
   }
 
@@ -95,6 +111,11 @@ export class Dashboard {
   }
   get alive() {
     return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
+  /** What `services.toml` says now. */
+  toml() {
+    return readFile(join(this.folder, "state/services.toml"), "utf8");
   }
 
   /** Starts the program, on the same state folder each time, and waits until it answers. */

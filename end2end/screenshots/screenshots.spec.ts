@@ -1,9 +1,10 @@
 // Pictures of good and bad days: wide and phone, light and dark, both languages. `make screenshots`.
-import { mkdirSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Browser } from "@playwright/test";
-import { type Dashboard } from "../harness/dashboard.ts";
-import { root, simImage } from "../harness/docker.ts";
+import { INSTANT, type Dashboard } from "../harness/dashboard.ts";
+import { root } from "../harness/docker.ts";
 import { sleep } from "../harness/net.ts";
 import { test } from "../tests/fixtures.ts";
 
@@ -50,11 +51,48 @@ test("stopped, starting, running", async ({ browser, dashboard }) => {
   await picture(browser, dash.url, join(root, "images/services.png"), "wide", "light", "en");
 });
 
+test("starting again, with what is usual", async ({ browser, dashboard }) => {
+  const dash = await dashboard();
+  await dash.running();
+  await dash.command("restart");
+  await dash.state("starting");
+  await sleep(2_500);
+  await picture(browser, dash.url, join(out, "again-wide-light-en.png"), "wide", "light", "en");
+  await picture(browser, dash.url, join(out, "again-phone-dark-ru.png"), "phone", "dark", "ru");
+});
+
 test("failed", async ({ browser, dashboard }) => {
-  const dash = await dashboard({ image: await simImage({ SIM_SPEED: "0", SIM_FAIL: "cuda-oom" }) });
+  const dash = await dashboard({ image: INSTANT, toml: '[[service]]\nname = "vllm"\nargs = ["--gpu-memory-utilization", "0.14"]\n' });
   await dash.command("start");
   await dash.state("failed");
+  await sleep(1_000);
   await all(browser, dash, "failed");
+});
+
+test("a GPU with others on it, a plan that does not fit", async ({ browser, dashboard }) => {
+  const folder = mkdtempSync(join(tmpdir(), "services-gpu-"));
+  const file = join(folder, "machine.json");
+  const env = { SERVICES_NVML_LIBRARY: process.env["SERVICES_TEST_NVML"] ?? "", NVML_SIM_FILE: file };
+  const device = { name: "NVIDIA L4", uuid: "GPU-5c8b", pci: "0000:01:00.0", memory: { total_mib: 24_576, base_mib: 512 }, utilisation_percent: 37, temperature_c: 61, power_mw: 58_400, power_limit_mw: 72_000 };
+  writeFileSync(file, JSON.stringify({ driver_version: "580.65.06", devices: [{ ...device, compute: [{ pid: process.pid, memory_mib: 3072 }] }] }));
+  const dash = await dashboard({ image: INSTANT, env });
+  await sleep(3_000);
+  await all(browser, dash, "gpu");
+  rmSync(folder, { recursive: true, force: true });
+});
+
+test("a log explained", { tag: "@no-engine" }, async ({ browser, dashboard }) => {
+  const dash = await dashboard({ env: { VLLM_RUNTIME: "demo" } });
+  for (const [size, locale] of [["wide", "en"], ["phone", "ru"]] as const) {
+    const context = await browser.newContext({ viewport: SIZES[size], locale, colorScheme: size === "wide" ? "light" : "dark" });
+    const page = await context.newPage();
+    await page.goto(`${dash.url}/explain`);
+    await page.locator('input[type="file"]').setInputFiles(join(root, "server/tests/recordings/f_max_model_len_too_large.stderr"));
+    await page.locator('form[action="/explain"] button').click();
+    await sleep(500);
+    await page.screenshot({ path: join(out, `explain-${size}.png`), fullPage: true });
+    await context.close();
+  }
 });
 
 test("unreachable", { tag: "@no-engine" }, async ({ browser, dashboard }) => {

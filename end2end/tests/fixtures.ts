@@ -1,4 +1,7 @@
 // What every test has: dashboards that are removed with all they made, and the page by its fixed names.
+import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test as base, expect, type Locator, type Page } from "@playwright/test";
 import { Dashboard, type Options } from "../harness/dashboard.ts";
 import { socket } from "../harness/docker.ts";
@@ -6,6 +9,8 @@ import { socket } from "../harness/docker.ts";
 interface Fixtures {
   /** Starts a dashboard on the tests' engine. */
   dashboard: (options?: Options) => Promise<Dashboard>;
+  /** Starts a dashboard whose service is a command on the PATH; `before` is shell that runs ahead of it. */
+  process: (env?: Record<string, string>, before?: string) => Promise<Dashboard>;
 }
 
 export const test = base.extend<{ engineOrSkip: void } & Fixtures>({
@@ -35,6 +40,26 @@ export const test = base.extend<{ engineOrSkip: void } & Fixtures>({
       // A panic is a defect whatever the test was about.
       expect.soft(one.output, "the dashboard's own output").not.toMatch(/panicked at/);
     }
+  },
+
+  // A `vllm` on the PATH, and nothing of it left afterwards.
+  process: async ({ dashboard }, use) => {
+    const folder = await mkdtemp(join(tmpdir(), "services-path-"));
+    const made: Dashboard[] = [];
+    await use(async (env = {}, before = "") => {
+      const script = `#!/bin/sh\nexport SIM_SPEED="\${SIM_SPEED:-0}" SIM_CONTROL=1\n${before}\nexec ${process.env["SERVICES_TEST_SIM"]} "$@"\n`;
+      await writeFile(join(folder, "vllm"), script);
+      await chmod(join(folder, "vllm"), 0o755);
+      const one = await dashboard({ env: { VLLM_RUNTIME: "process", PATH: `${folder}:${process.env["PATH"]}`, ...env } });
+      made.push(one);
+      return one;
+    });
+    for (const one of made) {
+      if (!one.alive) await one.up();
+      await one.command("stop");
+      await one.state("stopped", "failed");
+    }
+    await rm(folder, { recursive: true, force: true });
   },
 
   // A page that logs an error or throws has a defect, whatever the test was about.

@@ -1,32 +1,7 @@
 // The same service without an engine: a command on the PATH under the shim, and the demo.
-import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { readFileSync, readdirSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import type { Dashboard } from "../harness/dashboard.ts";
 import { sleep, until } from "../harness/net.ts";
-import { expect, open, test as base } from "./fixtures.ts";
-
-const test = base.extend<{ process: (env?: Record<string, string>) => Promise<Dashboard> }>({
-  // A `vllm` on the PATH, and nothing of it left afterwards.
-  process: async ({ dashboard }, use) => {
-    const folder = await mkdtemp(join(tmpdir(), "services-path-"));
-    await writeFile(join(folder, "vllm"), `#!/bin/sh\nexport SIM_SPEED="\${SIM_SPEED:-0}" SIM_CONTROL=1\nexec ${process.env["SERVICES_TEST_SIM"]} "$@"\n`);
-    await chmod(join(folder, "vllm"), 0o755);
-    const made: Dashboard[] = [];
-    await use(async (env = {}) => {
-      const one = await dashboard({ env: { VLLM_RUNTIME: "process", PATH: `${folder}:${process.env["PATH"]}`, ...env } });
-      made.push(one);
-      return one;
-    });
-    for (const one of made) {
-      if (!one.alive) await one.up();
-      await one.command("stop");
-      await one.state("stopped", "failed");
-    }
-    await rm(folder, { recursive: true, force: true });
-  },
-});
+import { expect, open, test } from "./fixtures.ts";
 
 /** Processes whose command line has all of these words. */
 function running(...words: string[]): number[] {

@@ -33,14 +33,16 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().collect();
-    // These two are other programs in the same file: they must run before anything of the dashboard exists.
+    // These are other programs in the same file: they must run before anything of the dashboard exists.
     match words.get(1).map(String::as_str) {
         Some("shim") => return server::runtime::process::shim_main(words[2..].to_vec()),
+        Some("explain") => return server::vllm::explain::command(&words[2..]),
         Some("vllm-sim") => return vllm_sim::run(words[2..].to_vec(), &["vllm-sim".to_owned()]),
         _ => {}
     }
     let arguments = Arguments::parse();
-    let config = match Sources::from_process(arguments.flags).load() {
+    let sources = Sources::from_process(arguments.flags);
+    let config = match sources.load() {
         Ok(config) => config,
         Err(ConfigError(wrong)) => {
             for line in wrong {
@@ -60,7 +62,7 @@ fn main() -> ExitCode {
         .build();
     let outcome = match runtime {
         Ok(runtime) => {
-            let outcome = runtime.block_on(serve(config));
+            let outcome = runtime.block_on(serve(config, sources));
             // A hung driver or disk holds its thread for ever; the process must end all the same.
             runtime.shutdown_timeout(Duration::from_secs(1));
             outcome
@@ -122,7 +124,7 @@ fn assets() -> Result<PathBuf, String> {
     })
 }
 
-async fn serve(config: Config) -> Result<(), String> {
+async fn serve(config: Config, sources: Sources) -> Result<(), String> {
     let level = std::env::var("SERVICES_LOG").unwrap_or_else(|_| "info".to_owned());
     let level: tracing::Level = level.parse().map_err(|_| {
         format!("SERVICES_LOG (environment): {level:?} is not allowed: allowed are error, warn, info, debug and trace")
@@ -150,7 +152,7 @@ async fn serve(config: Config) -> Result<(), String> {
     let mut terminate = signal(SignalKind::terminate()).map_err(|e| e.to_string())?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| e.to_string())?;
     let fleet_stop = CancellationToken::new();
-    let fleet = Fleet::start(&config, Arc::new(store), fleet_stop);
+    let fleet = Fleet::start(&config, sources, Arc::new(store), fleet_stop);
     fleet.settle(SETTLE).await;
 
     let leptos = LeptosOptions::builder()

@@ -3,6 +3,7 @@
 //! In: arguments, the environment, one file. Out: a [`Config`] whose values are types already, or the list of everything
 //! that is wrong with it. No other room reads the environment.
 
+pub mod edit;
 mod file;
 mod sources;
 mod value;
@@ -38,6 +39,8 @@ pub struct Dashboard {
     pub config: Sourced<PathBuf>,
     /// The engine's address, where one was given.
     pub docker_host: Sourced<Option<String>>,
+    /// The driver's library, where it is not where the loader finds it.
+    pub nvml_library: Sourced<Option<PathBuf>>,
     /// Neighbouring pages: name and address.
     pub links: Vec<(String, String)>,
 }
@@ -80,6 +83,10 @@ pub struct ServiceConfig {
     pub gpu_memory_utilization: Sourced<Fraction>,
     /// Further arguments of `vllm serve`.
     pub args: Sourced<Vec<String>>,
+    /// A start that says nothing for this many seconds is called silent.
+    pub start_silence: Sourced<u64>,
+    /// A short completion is asked for after each start.
+    pub smoke_test: Sourced<bool>,
     /// The key of its API.
     pub api_key: Sourced<Option<Secret>>,
     /// The token for Hugging Face.
@@ -124,6 +131,12 @@ impl ServiceConfig {
             plain("VLLM_IMAGE", Some(self.image.value.to_string()), &self.image.origin),
             plain("VLLM_CONTAINER", Some(self.container.value.to_string()), &self.container.origin),
             plain("args", args, &self.args.origin),
+            plain(
+                "VLLM_START_SILENCE_S",
+                Some(self.start_silence.value.to_string()),
+                &self.start_silence.origin,
+            ),
+            plain("VLLM_SMOKE_TEST", Some(self.smoke_test.value.to_string()), &self.smoke_test.origin),
             secret("VLLM_API_KEY", &self.api_key),
             secret("HF_TOKEN", &self.hf_token),
         ]
@@ -151,6 +164,11 @@ impl Dashboard {
             ),
             row("SERVICES_CONFIG", Some(self.config.value.display().to_string()), &self.config.origin),
             row("DOCKER_HOST", self.docker_host.value.clone(), &self.docker_host.origin),
+            row(
+                "SERVICES_NVML_LIBRARY",
+                self.nvml_library.value.as_ref().map(|p| p.display().to_string()),
+                &self.nvml_library.origin,
+            ),
         ]
     }
 }

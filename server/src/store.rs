@@ -2,9 +2,10 @@
 //!
 //! In and out: small rows, each written at once. A lock file keeps a second dashboard away from the same folder.
 
-use app::model::{ServiceName, State, Timestamp, Wish};
+use app::model::{Phase, PhaseTime, ServiceName, State, Timestamp, UsualTime, Wish};
 use rusqlite::{Connection, OptionalExtension, params};
 use rustix::fs::{FlockOperation, flock};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -12,7 +13,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The shape of the file; one entry for each version.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE service (
         name TEXT PRIMARY KEY,
         wish TEXT,
@@ -36,7 +38,19 @@ const MIGRATIONS: [&str; 1] = ["
     ) STRICT;
     CREATE INDEX run_by_instance ON run (service, instance);
     CREATE TABLE fact (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-"];
+",
+    "
+    CREATE TABLE start (
+        run INTEGER PRIMARY KEY,
+        what TEXT NOT NULL,
+        phases TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX start_by_what ON start (what, run);
+",
+];
+
+/// How many earlier starts the usual times are taken from.
+const LEARN_FROM: i64 = 5;
 
 /// Why the store cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -250,6 +264,48 @@ impl Store {
         })
     }
 
+    /// Remembers what the phases of a start took that became ready. `what` names all that it depends on: model, image.
+    pub fn learn_start(&self, what: &str, run: u64, phases: &[PhaseTime]) {
+        let took: Vec<UsualTime> =
+            phases.iter().filter_map(|p| Some(UsualTime { phase: p.phase, took_ms: p.took_ms? })).collect();
+        let Ok(text) = serde_json::to_string(&took) else { return };
+        self.with("learn_start", |c| {
+            c.execute(
+                "INSERT OR REPLACE INTO start (run, what, phases) VALUES (?1, ?2, ?3)",
+                params![run.cast_signed(), what, text],
+            )?;
+            c.execute(
+                "DELETE FROM start WHERE what = ?1 AND run NOT IN (SELECT run FROM start WHERE what = ?1 ORDER BY run DESC LIMIT ?2)",
+                params![what, LEARN_FROM],
+            )
+        });
+    }
+
+    /// What each phase usually took, in order: the median of the last starts that had it. And of how many starts.
+    pub fn usual_start(&self, what: &str) -> (Vec<UsualTime>, u32) {
+        let rows: Vec<String> = self
+            .with("usual_start", |c| {
+                let mut rows =
+                    c.prepare("SELECT phases FROM start WHERE what = ?1 ORDER BY run DESC LIMIT ?2")?;
+                let rows = rows.query_map(params![what, LEARN_FROM], |r| r.get(0))?;
+                rows.collect()
+            })
+            .unwrap_or_default();
+        let mut by_phase: BTreeMap<Phase, Vec<u64>> = BTreeMap::new();
+        let mut starts = 0;
+        for times in rows.iter().filter_map(|text| serde_json::from_str::<Vec<UsualTime>>(text).ok()) {
+            starts += 1;
+            for time in times {
+                by_phase.entry(time.phase).or_default().push(time.took_ms);
+            }
+        }
+        let usual = by_phase.into_iter().filter_map(|(phase, mut took)| {
+            took.sort_unstable();
+            Some(UsualTime { phase, took_ms: *took.get((took.len() - 1) / 2)? })
+        });
+        (usual.collect(), starts)
+    }
+
     /// Remembers the first frame of a run's log: by it a later dashboard knows that the log still begins there.
     pub fn set_first_frame(&self, run: u64, ns: i64) {
         self.with("set_first_frame", |c| {
@@ -339,6 +395,27 @@ mod tests {
         assert_eq!((row.run, row.first_frame_ns, row.outcome), (first, Some(42), Some(ended)));
         assert_eq!(store.run_of(&name(), "b@1"), None);
         assert!(store.open_run(&name(), "b@1", Timestamp::from_millis(2), 0).expect("written") > first);
+    }
+
+    #[test]
+    fn usual_times_are_the_median_of_the_last_starts_of_the_very_same_thing() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let store = Store::open(dir.path()).expect("opens");
+        assert_eq!(store.usual_start("a"), (Vec::new(), 0));
+        let phase =
+            |phase, took_ms| PhaseTime { phase, at: Timestamp::from_millis(0), took_ms: Some(took_ms) };
+        for (run, load) in [(1, 90_000), (2, 10), (3, 30), (4, 20), (5, 40), (6, 50)] {
+            let mut phases = vec![phase(Phase::Import, 5), phase(Phase::Load, load)];
+            if run == 4 {
+                phases.push(phase(Phase::Compile, 700));
+            }
+            store.learn_start("a", run, &phases);
+        }
+        store.learn_start("b", 7, &[phase(Phase::Load, 1)]);
+        let (usual, starts) = store.usual_start("a");
+        let usual: Vec<_> = usual.iter().map(|u| (u.phase, u.took_ms)).collect();
+        assert_eq!(usual, [(Phase::Import, 5), (Phase::Load, 30), (Phase::Compile, 700)]);
+        assert_eq!(starts, 5, "the oldest is forgotten");
     }
 
     #[test]

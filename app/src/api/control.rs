@@ -2,6 +2,7 @@
 
 use super::ApiError;
 use crate::model::{LogSummary, Service, ServiceName, Setting, Snapshot, Verb};
+use std::pin::Pin;
 use std::sync::Arc;
 
 /// Who asks. Made in one place, where the request is let in.
@@ -46,6 +47,37 @@ pub trait Control: Send + Sync + 'static {
     /// # Errors
     /// [`ApiError::UnknownService`], or [`ApiError::Unreachable`] when the engine cannot be asked.
     fn command(&self, caller: &Caller, service: &ServiceName, verb: Verb) -> Result<Service, ApiError>;
+
+    /// What speaks against a command and a person should confirm: requests that run, a start that cannot fit. Waits for
+    /// the engine's own answer, at most about a second.
+    ///
+    /// # Errors
+    /// [`ApiError::RequestsRunning`], [`ApiError::WillNotFit`], [`ApiError::UnknownService`].
+    fn objection<'a>(
+        &'a self,
+        caller: &'a Caller,
+        service: &'a ServiceName,
+        verb: Verb,
+    ) -> Pin<Box<dyn Future<Output = Result<(), ApiError>> + Send + 'a>>;
+
+    /// Makes the change of one remedy of the failure that is shown now, and starts the service with it. `cause` is the
+    /// cause's id as it was shown.
+    ///
+    /// # Errors
+    /// [`ApiError::Stale`], [`ApiError::ReadOnly`], [`ApiError::NotOurs`], [`ApiError::File`], and those of a command.
+    fn apply_remedy(
+        &self,
+        caller: &Caller,
+        service: &ServiceName,
+        cause: &str,
+        remedy: usize,
+    ) -> Result<(), ApiError>;
+
+    /// Asks the engine for a short completion; the answer comes over the stream.
+    ///
+    /// # Errors
+    /// [`ApiError::UnknownService`], [`ApiError::Stale`] when it does not serve, [`ApiError::Busy`].
+    fn smoke_test(&self, caller: &Caller, service: &ServiceName) -> Result<(), ApiError>;
 
     /// Takes a container that exists as a service, as it is.
     ///

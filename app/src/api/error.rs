@@ -1,5 +1,6 @@
 //! Why a command was refused: codes for the page, which has the words.
 
+use crate::model::Verb;
 use serde::{Deserialize, Serialize};
 use server_fn::codec::JsonEncoding;
 use server_fn::error::{FromServerFnError, ServerFnErrorErr};
@@ -28,6 +29,57 @@ pub enum ApiError {
     NotACandidate {
         /// The container.
         container: String,
+    },
+    /// Requests are running: a stop would end them. Asked for again with `confirmed` it is done.
+    #[error("{requests} requests are running; confirm to {verb:?} all the same")]
+    RequestsRunning {
+        /// The service.
+        service: String,
+        /// What was asked for.
+        verb: Verb,
+        /// How many run or wait.
+        requests: u32,
+    },
+    /// The memory plan says that the start cannot succeed. Asked for again with `confirmed` it is done.
+    #[error(
+        "it needs {short_bytes} bytes more GPU memory than it may have; confirm to {verb:?} all the same"
+    )]
+    WillNotFit {
+        /// The service.
+        service: String,
+        /// What was asked for.
+        verb: Verb,
+        /// What is missing, in bytes.
+        short_bytes: u64,
+        /// What it needs, in bytes.
+        needed_bytes: u64,
+        /// What it may have, or what is free, in bytes.
+        available_bytes: u64,
+        /// It would fit if others did not hold the memory.
+        held_by_others: bool,
+    },
+    /// The failure that the remedy belongs to is not the case any more.
+    #[error("the service has moved on; look at it again")]
+    Stale,
+    /// The value is set by a flag or the environment, which wins over what the page could write.
+    #[error("{name} is set by a flag or the environment of Services; change it there")]
+    ReadOnly {
+        /// The variable or key.
+        name: String,
+    },
+    /// The container was not created here: its command is not ours to change.
+    #[error(
+        "the container {container:?} was not created by Services; change its command where it was created"
+    )]
+    NotOurs {
+        /// The container.
+        container: String,
+    },
+    /// `services.toml` could not be changed.
+    #[error("services.toml could not be changed: {detail}")]
+    File {
+        /// What is wrong.
+        detail: String,
     },
     /// Too many commands at once.
     #[error("the service is busy with earlier commands")]

@@ -10,4 +10,4 @@ mod service;
 #[cfg(feature = "ssr")]
 pub use control::{Caller, Control, SharedControl, Who};
 pub use error::ApiError;
-pub use service::{Adopt, Command, adopt, command};
+pub use service::{Adopt, ApplyRemedy, Command, SmokeTest, adopt, apply_remedy, command, smoke_test};

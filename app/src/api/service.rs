@@ -9,11 +9,40 @@ use leptos::prelude::*;
 /// # Errors
 /// See [`ApiError`].
 #[server(prefix = "/api/fn", endpoint = "command")]
-pub async fn command(service: String, verb: Verb) -> Result<(), ApiError> {
-    let name =
-        crate::model::ServiceName::parse(&service).map_err(|_| ApiError::UnknownService { name: service })?;
+pub async fn command(
+    service: String,
+    verb: Verb,
+    // Requests that run, or a plan that does not fit, were shown; it is wanted all the same.
+    #[server(default)] confirmed: bool,
+) -> Result<(), ApiError> {
+    let name = named(service)?;
     let (control, caller) = context()?;
+    if !confirmed {
+        control.objection(&caller, &name, verb).await?;
+    }
     control.command(&caller, &name, verb).map(drop)
+}
+
+/// Make the change of a remedy, and start.
+///
+/// # Errors
+/// See [`ApiError`].
+#[server(prefix = "/api/fn", endpoint = "remedy")]
+pub async fn apply_remedy(service: String, cause: String, remedy: usize) -> Result<(), ApiError> {
+    let name = named(service)?;
+    let (control, caller) = context()?;
+    control.apply_remedy(&caller, &name, &cause, remedy)
+}
+
+/// Ask the engine for a short completion, as a test.
+///
+/// # Errors
+/// See [`ApiError`].
+#[server(prefix = "/api/fn", endpoint = "smoke")]
+pub async fn smoke_test(service: String) -> Result<(), ApiError> {
+    let name = named(service)?;
+    let (control, caller) = context()?;
+    control.smoke_test(&caller, &name)
 }
 
 /// Take a container that exists as a service.
@@ -24,6 +53,11 @@ pub async fn command(service: String, verb: Verb) -> Result<(), ApiError> {
 pub async fn adopt(container: String) -> Result<(), ApiError> {
     let (control, caller) = context()?;
     control.adopt(&caller, &container).map(drop)
+}
+
+#[cfg(feature = "ssr")]
+fn named(service: String) -> Result<crate::model::ServiceName, ApiError> {
+    crate::model::ServiceName::parse(&service).map_err(|_| ApiError::UnknownService { name: service })
 }
 
 #[cfg(feature = "ssr")]

@@ -1,9 +1,10 @@
 //! Start, Stop, Restart, Adopt: plain forms, which the browser sends without leaving the page.
 
+use super::dynamic::{nothing, part};
 use super::icon::{Icon, icon};
 use crate::api::{self, ApiError};
 use crate::live::World;
-use crate::model::{FailureKind, Service, State, Verb, Wish};
+use crate::model::{FailureKind, Release, Service, State, Verb, Wish};
 use leptos::prelude::*;
 use server_fn::ServerFn;
 
@@ -11,6 +12,10 @@ use server_fn::ServerFn;
 pub fn makes_sense(service: &Service, verb: Verb) -> bool {
     match (&service.state, verb) {
         (State::Unreachable { .. }, _) => false,
+        // What a run left behind can be ended.
+        (State::Stopped { .. }, Verb::Stop) => {
+            !service.remnants.is_empty() || matches!(service.release, Some(Release::Held { .. }))
+        }
         (State::Stopped { .. }, verb) => verb == Verb::Start,
         (State::Starting { .. } | State::Running { .. } | State::Unresponsive { .. }, verb) => {
             verb != Verb::Start
@@ -46,7 +51,7 @@ pub fn Controls(world: World, service: ArcRwSignal<Service>, refusal: RwSignal<O
                 fields=[("service", name.to_string()), ("verb", code.to_owned())].into()
                 class=code
                 mark=mark
-                label=label
+                label=label.to_owned()
                 idle=idle
                 pending=pending
                 refusal=refusal
@@ -55,6 +60,52 @@ pub fn Controls(world: World, service: ArcRwSignal<Service>, refusal: RwSignal<O
         .into_any()
     });
     view! { <div class="controls">{Vec::from(forms)}</div> }.into_any()
+}
+
+/// Why the last command was refused, if it was; where a confirmation is all that is missing, the button that gives it.
+#[component]
+pub fn Refusal(world: World, refusal: RwSignal<Option<ApiError>>) -> AnyView {
+    let why = part(move || match refusal.get() {
+        Some(error) => refused(world, &error, refusal),
+        None => nothing(),
+    });
+    view! { <div class="refusal" role="alert">{why}</div> }.into_any()
+}
+
+/// A refusal in words, with its confirmation.
+pub fn refused(world: World, error: &ApiError, refusal: RwSignal<Option<ApiError>>) -> AnyView {
+    let words = world.words;
+    let text = (words.error)(error);
+    let (service, verb) = match error {
+        ApiError::RequestsRunning { service, verb, .. } => (service.clone(), *verb),
+        ApiError::WillNotFit { service, verb, .. } => (service.clone(), *verb),
+        _ => return text.into_any(),
+    };
+    let (code, label, mark) = match verb {
+        Verb::Start => ("start", words.start_anyway, Icon::Play),
+        Verb::Stop => ("stop", words.stop_anyway, Icon::Stop),
+        Verb::Restart => ("restart", words.restart_anyway, Icon::Restart),
+    };
+    let pending = RwSignal::new(false);
+    view! {
+        <div class="confirm">
+            <p>{text}</p>
+            <Post
+                address=api::Command::url()
+                fields=[("service", service), ("verb", code.to_owned()), ("confirmed", "true".to_owned())].into()
+                class="anyway"
+                mark=mark
+                label=label.to_owned()
+                idle=pending.into()
+                pending=pending
+                refusal=refusal
+            />
+            <button type="button" on:click=move |_| refusal.set(None)>
+                {words.cancel}
+            </button>
+        </div>
+    }
+    .into_any()
 }
 
 /// Takes a container as a service.
@@ -67,7 +118,7 @@ pub fn Adopt(world: World, container: String, refusal: RwSignal<Option<ApiError>
             fields=[("container", container)].into()
             class="adopt"
             mark=Icon::Plus
-            label=world.words.adopt
+            label=world.words.adopt.to_owned()
             idle=pending.into()
             pending=pending
             refusal=refusal
@@ -79,12 +130,12 @@ pub fn Adopt(world: World, container: String, refusal: RwSignal<Option<ApiError>
 
 /// A form of one button. While `idle` the button keeps its focus and does nothing, with and without JavaScript.
 #[component]
-fn Post(
+pub fn Post(
     address: &'static str,
     fields: Vec<(&'static str, String)>,
     class: &'static str,
     mark: Icon,
-    label: &'static str,
+    label: String,
     idle: Signal<bool>,
     pending: RwSignal<bool>,
     refusal: RwSignal<Option<ApiError>>,

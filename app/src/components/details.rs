@@ -39,6 +39,12 @@ fn facts(words: &'static Words, service: &Service) -> AnyView {
     if service.models.len() > 1 {
         facts.push((words.served_models, service.models.join(", ")));
     }
+    if !service.adapters.is_empty() {
+        facts.push((words.adapters, service.adapters.join(", ")));
+    }
+    if let Some(version) = &service.version {
+        facts.push((words.version, version.clone()));
+    }
     if let Some(tokens) = service.max_model_len {
         facts.push((words.context_length, (words.tokens)(tokens)));
     }

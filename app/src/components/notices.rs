@@ -1,5 +1,6 @@
 //! What the page as a whole has to say: a new version, a refusal, changes for those who listen.
 
+use super::controls::refused;
 use super::dynamic::{nothing, part, text};
 use crate::api::ApiError;
 use crate::live::World;
@@ -28,7 +29,8 @@ pub fn Notices(
         .into_any()
     });
     let refusal = refusal.map_or_else(nothing, |error| {
-        view! { <p class="notice refusal" role="alert">{(words.error)(&error)}</p> }.into_any()
+        let why = refused(world, &error, RwSignal::new(None));
+        view! { <div class="notice refusal" role="alert">{why}</div> }.into_any()
     });
     view! {
         <div class="notices">

@@ -1,14 +1,19 @@
 //! One service: its state in the first second, then what to do, then the values, then everything else on demand.
 
-use super::controls::Controls;
+use super::controls::{Controls, Refusal};
 use super::details::{Configuration, Details};
-use super::dynamic::{nothing, part, some_text, text};
+use super::dynamic::{nothing, part, text};
+use super::failure::{evidence, remedies};
 use super::icon;
+use super::metrics::Metrics;
+use super::plan::Plan;
+use super::smoke::SmokeTest;
+use super::start::{StartProgress, left};
 use super::values::{Values, exact};
 use crate::api::ApiError;
 use crate::live::{Watched, World};
-use crate::locales::Words;
-use crate::model::{Service, Setting, State, Timestamp};
+use crate::locales::{Said, Words};
+use crate::model::{Cause, FailureKind, Release, Service, Setting, State, Timestamp};
 use leptos::prelude::*;
 
 /// The class of a state, for its colour.
@@ -50,6 +55,17 @@ pub fn ServiceCard(
     let words = world.words;
     let Watched { name, service } = watched;
     let refusal = RwSignal::new(None::<ApiError>);
+    {
+        // What was refused belongs to the state in which it was asked.
+        let service = service.clone();
+        Effect::new(move |before: Option<std::mem::Discriminant<State>>| {
+            let now = service.with(|s| std::mem::discriminant(&s.state));
+            if before.is_some_and(|before| before != now) {
+                refusal.set(None);
+            }
+            now
+        });
+    }
     let heading = format!("service-{name}");
     let title = {
         let service = service.clone();
@@ -73,10 +89,14 @@ pub fn ServiceCard(
             <h2 id=heading.clone()>{title}</h2>
             {demo}
             <StateLine world=world service=service.clone()/>
-            <Sentence words=words service=service.clone()/>
+            <Sentence world=world service=service.clone() refusal=refusal/>
+            <StartProgress world=world service=service.clone()/>
+            <Plan world=world service=service.clone()/>
             <Controls world=world service=service.clone() refusal=refusal/>
-            {refused(words, refusal)}
+            <Refusal world=world refusal=refusal/>
             <Values world=world service=service.clone()/>
+            <SmokeTest world=world service=service.clone() refusal=refusal/>
+            <Metrics world=world service=service.clone()/>
             <div class="card-row">
                 <AutoStart words=words service=service.clone()/>
                 <a href=container_logs target="_blank" rel="noopener">
@@ -88,12 +108,6 @@ pub fn ServiceCard(
         </article>
     }
     .into_any()
-}
-
-/// Why the last command was refused, if it was.
-pub fn refused(words: &'static Words, refusal: RwSignal<Option<ApiError>>) -> AnyView {
-    let why = some_text(move || refusal.with(|error| error.as_ref().map(words.error)));
-    view! { <div class="refusal" role="alert">{why}</div> }.into_any()
 }
 
 /// The state's word, its mark, and how long it has been so.
@@ -127,13 +141,32 @@ fn StateLine(world: World, service: ArcRwSignal<Service>) -> AnyView {
 
 /// What the state means, what to do, and what shows it.
 #[component]
-fn Sentence(words: &'static Words, service: ArcRwSignal<Service>) -> AnyView {
-    part(move || service.with(|s| sentence(words, s)))
+fn Sentence(world: World, service: ArcRwSignal<Service>, refusal: RwSignal<Option<ApiError>>) -> AnyView {
+    part(move || service.with(|s| sentence(world, &service, s, refusal)))
 }
 
-fn sentence(words: &'static Words, service: &Service) -> AnyView {
-    let said = (words.sentence)(service);
-    let mut parts = vec![paragraph("what", said.what)];
+fn sentence(
+    world: World,
+    signal: &ArcRwSignal<Service>,
+    service: &Service,
+    refusal: RwSignal<Option<ApiError>>,
+) -> AnyView {
+    let words = world.words;
+    let mut said = (words.sentence)(service);
+    let diagnosis = match &service.state {
+        State::Failed { failure } => failure.diagnosis.as_ref(),
+        _ => None,
+    };
+    let by_log = matches!(
+        &service.state,
+        State::Failed { failure } if matches!(failure.kind, FailureKind::Exited { .. } | FailureKind::Refused { .. })
+    );
+    if let Some(proved) = diagnosis.filter(|d| by_log && d.cause != Cause::Unknown) {
+        // The cause comes first; how it ended is told after it.
+        said = Said { what: (words.cause)(proved), now: said.what };
+    }
+    let left = left(world, signal.clone());
+    let mut parts = vec![view! { <p class="what">{said.what}{left}</p> }.into_any()];
     if let State::Starting { progress: Some(at), .. } = &service.state {
         let (done, total) = (at.done.to_string(), at.total.max(1).to_string());
         let label = (words.n_of_m)(at.done, at.total);
@@ -142,14 +175,9 @@ fn sentence(words: &'static Words, service: &Service) -> AnyView {
     if !said.now.is_empty() {
         parts.push(paragraph("now", said.now));
     }
-    if let State::Failed { failure } = &service.state
-        && !failure.evidence.is_empty()
-    {
-        let lines = failure.evidence.join("\n");
-        parts.push(
-            view! { <pre class="evidence" role="group" aria-label=words.evidence tabindex="0">{lines}</pre> }
-                .into_any(),
-        );
+    if let Some(diagnosis) = diagnosis {
+        parts.push(evidence(words.evidence, &diagnosis.evidence));
+        parts.push(remedies(world, diagnosis, Some(service), refusal));
     }
     if let Some(holder) = &service.port_taken {
         let address = service.api_url.as_deref().unwrap_or_default();
@@ -157,6 +185,15 @@ fn sentence(words: &'static Words, service: &Service) -> AnyView {
     }
     if !service.remnants.is_empty() {
         parts.push(paragraph("caution", (words.remnants)(&service.remnants)));
+    }
+    match &service.release {
+        Some(Release::Back { freed_bytes }) if *freed_bytes > 0 => {
+            parts.push(paragraph("now", (words.memory_back)(*freed_bytes)));
+        }
+        Some(Release::Held { by, .. }) if service.remnants.is_empty() => {
+            parts.push(paragraph("caution", (words.memory_held)(by)));
+        }
+        _ => {}
     }
     if service.container.as_ref().is_some_and(|c| c.auto_remove) {
         parts.push(paragraph("caution", words.auto_remove.to_owned()));

@@ -1,8 +1,9 @@
 //! The values of a card: what is loaded, how much GPU memory it holds, how long it has run.
 
-use super::dynamic::part;
+use super::dynamic::{part, some_text};
+use super::metrics::requests;
 use crate::live::World;
-use crate::model::{GpuStatus, Service, Timestamp};
+use crate::model::{Service, State, Timestamp};
 use leptos::prelude::*;
 
 /// A moment for people who want it exactly.
@@ -45,7 +46,8 @@ pub fn memory(world: World, label: String, used: u64, total: u64) -> AnyView {
 #[component]
 pub fn Values(world: World, service: ArcRwSignal<Service>) -> AnyView {
     let words = world.words;
-    let (for_model, for_memory) = (service.clone(), service.clone());
+    let name = service.with_untracked(|s| s.name.clone());
+    let (for_model, for_memory, for_requests) = (service.clone(), service.clone(), service.clone());
     let model = part(move || {
         let model = for_model.with(|s| s.model.clone()).unwrap_or_else(|| words.none.to_owned());
         view! { <span class="model" title=model>{model.clone()}</span> }.into_any()
@@ -56,11 +58,7 @@ pub fn Values(world: World, service: ArcRwSignal<Service>) -> AnyView {
             memory(world, words.gpu_memory.to_owned(), used, total)
         }
         None => {
-            let why = world.host.with(|host| match &host.gpu {
-                GpuStatus::Ok => words.not_reported.to_owned(),
-                GpuStatus::NoDriver => words.no_gpu.to_owned(),
-                GpuStatus::Error { detail } => (words.gpu_error)(detail),
-            });
+            let why = world.host.with(|host| (words.no_gpu)(&host.gpu));
             view! { <span class="quiet">{why}</span> }.into_any()
         }
     });
@@ -75,7 +73,23 @@ pub fn Values(world: World, service: ArcRwSignal<Service>) -> AnyView {
             (None, _) => words.none.to_owned().into_any(),
         }
     });
-    let rows = [(words.model, model), (words.gpu_memory, gpu_memory), (words.uptime, uptime)]
-        .map(|(name, value)| view! { <div><dt>{name}</dt><dd>{value}</dd></div> }.into_any());
+    let requests = some_text(move || {
+        let serves =
+            for_requests.with(|s| matches!(s.state, State::Running { .. } | State::Unresponsive { .. }));
+        let now = world.metrics.with(|all| {
+            all.iter()
+                .filter(|_| serves)
+                .find(|m| m.service == name)
+                .and_then(|m| requests(world, m.latest.as_ref()?))
+        });
+        Some(now.unwrap_or_else(|| words.none.to_owned()))
+    });
+    let rows = [
+        (words.model, model),
+        (words.gpu_memory, gpu_memory),
+        (words.uptime, uptime),
+        (words.requests, requests),
+    ]
+    .map(|(name, value)| view! { <div><dt>{name}</dt><dd>{value}</dd></div> }.into_any());
     view! { <dl class="values">{Vec::from(rows)}</dl> }.into_any()
 }

@@ -1,7 +1,7 @@
 //! What the events of the stream do to the world.
 
 use super::{Watched, World, watch};
-use crate::model::{Service, ServiceName, Snapshot};
+use crate::model::{Service, ServiceMetrics, ServiceName, Snapshot};
 use leptos::prelude::*;
 
 impl World {
@@ -28,6 +28,19 @@ impl World {
         }
         set_if_new(self.gpus, snapshot.gpus);
         set_if_new(self.host, snapshot.host);
+        set_if_new(self.metrics, snapshot.metrics);
+    }
+
+    /// A service counted.
+    pub fn counted(&self, new: ServiceMetrics) {
+        self.metrics.update(|all| match all.iter_mut().find(|m| m.service == new.service) {
+            Some(old) => old.go_on(new),
+            None => {
+                let mut first = ServiceMetrics { service: new.service.clone(), latest: None, history: None };
+                first.go_on(new);
+                all.push(first);
+            }
+        });
     }
 
     /// A service changed, or came.
@@ -83,6 +96,18 @@ mod tests {
             assert_eq!(world.announced.get_untracked(), "vLLM: Running");
             let held = world.services.get_untracked();
             assert_eq!(held[0].service.get_untracked(), changed);
+        });
+    }
+
+    #[test]
+    fn what_is_counted_goes_on_from_what_is_held() {
+        Owner::new().with(|| {
+            let world = World::new(&boot(vec![service("vllm")]));
+            let name = service("vllm").name;
+            let empty = ServiceMetrics { service: name, latest: None, history: None };
+            world.counted(empty.clone());
+            world.counted(empty.clone());
+            assert_eq!(world.metrics.get_untracked(), [empty]);
         });
     }
 

@@ -21,7 +21,7 @@ pub use stream::Stream;
 
 use crate::Boot;
 use crate::locales::{Lang, Words};
-use crate::model::{Gpu, Host, Service, ServiceName, Timestamp};
+use crate::model::{Gpu, Host, Service, ServiceMetrics, ServiceName, Timestamp};
 use leptos::prelude::*;
 
 /// The state of this tab's connection, which is not the state of any service.
@@ -58,6 +58,8 @@ pub struct World {
     pub services: RwSignal<Vec<Watched>>,
     /// All GPUs.
     pub gpus: RwSignal<Vec<Gpu>>,
+    /// What services have counted.
+    pub metrics: RwSignal<Vec<ServiceMetrics>>,
     /// The machine.
     pub host: RwSignal<Host>,
     /// The connection of this tab.
@@ -83,6 +85,7 @@ impl World {
             words: boot.lang.words(),
             services: RwSignal::new(snapshot.services.iter().cloned().map(watch).collect()),
             gpus: RwSignal::new(snapshot.gpus.clone()),
+            metrics: RwSignal::new(snapshot.metrics.clone()),
             host: RwSignal::new(snapshot.host.clone()),
             connection: RwSignal::new(Connection::Connecting),
             now: RwSignal::new(snapshot.now),

@@ -7,7 +7,9 @@ use super::backoff::delay_ms;
 use super::clock::Clock;
 use super::{Connection, World, set_if_new};
 use crate::components::log::Feed;
-use crate::model::{Gap, Gpu, Host, Ping, Progress, RunOpened, Service, ServiceRemoved, Snapshot};
+use crate::model::{
+    Gap, Gpu, Host, Ping, Progress, RunOpened, Service, ServiceMetrics, ServiceRemoved, Snapshot,
+};
 use crate::wire::{self, Read};
 use leptos::leptos_dom::helpers::{IntervalHandle, TimeoutHandle};
 use leptos::prelude::*;
@@ -18,11 +20,12 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
 use web_sys::{EventSource, MessageEvent};
 
-const EVENTS: [&str; 11] = [
+const EVENTS: [&str; 12] = [
     "snapshot",
     "service",
     "service-removed",
     "gpu",
+    "metrics",
     "host",
     "run",
     "lines",
@@ -224,6 +227,7 @@ impl Stream {
             "service" => read::<Service>(&kind, &data, |service| world.service(service)),
             "service-removed" => read::<ServiceRemoved>(&kind, &data, |gone| world.removed(&gone.name)),
             "gpu" => read::<Vec<Gpu>>(&kind, &data, |gpus| set_if_new(world.gpus, gpus)),
+            "metrics" => read::<ServiceMetrics>(&kind, &data, |new| world.counted(new)),
             "host" => read::<Host>(&kind, &data, |host| set_if_new(world.host, host)),
             "ping" => read::<Ping>(&kind, &data, |ping| clock.heard(ping.now)),
             _ => {

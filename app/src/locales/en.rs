@@ -1,11 +1,10 @@
 //! English.
 
-use super::{Said, Words, clock, gib_tenths, group};
+mod failures;
+
+use super::{Said, Words, clock, gib_tenths, group, span, span_us, tenths};
 use crate::api::ApiError;
-use crate::model::{
-    FailureKind, Origin, Phase, PortHolder, Remnant, RuntimeKind, Service, State, StoppedNote,
-    UnreachableReason, Wish,
-};
+use crate::model::*;
 
 pub(super) static WORDS: Words = Words {
     services: "Services",
@@ -36,15 +35,49 @@ pub(super) static WORDS: Words = Words {
     phase,
     n_of_m: |done, total| format!("{done} of {total}"),
     failure,
+    cause: failures::cause,
+    advice: failures::advice,
+    change: failures::change,
+    and_start: |change| format!("{change} and start"),
+    ways_out: "What helps",
+    explain: "Explain a log",
+    explain_hint: "A log of vLLM from anywhere: its phases, how it ended, why, and what to change. It stays on this machine.",
+    explain_log: "Paste the log",
+    explain_file: "Or choose a file, or drop it here",
+    explain_button: "Explain",
+    explain_result: "Explanation",
+    outcome: |outcome| match outcome {
+        Outcome::Ready => "It came up.",
+        Outcome::Failed => "It failed.",
+        Outcome::Stopped => "It was asked to end.",
+        Outcome::Incomplete => "The log ends before anything was decided.",
+    },
+    phases: "Phases of the start",
+    phase_done: "done",
+    phase_now: "now",
+    phase_broken: "failed here",
+    phase_coming: "still to come",
+    usually: |span| format!("usually {span}"),
+    left: |seconds| match seconds {
+        0..5 => "a few seconds left".to_owned(),
+        5..90 => format!("about {seconds} s left"),
+        _ => format!("about {} min left", (seconds + 30) / 60),
+    },
+    longer_than_usual: "longer than usual",
+    learned_from: |starts| match starts {
+        1 => "“Usually” is what the last start took here.".to_owned(),
+        _ => format!("“Usually” is the median of the last {starts} starts here."),
+    },
+    started_in: |span| format!("Started in {span}"),
+    silent_for: |duration| {
+        format!("It has said nothing for {duration}. Services waits; Stop ends the start. The last it said:")
+    },
+    span: |ms| span(ms, '.', "s"),
     unreachable,
     holder,
     port_taken: |address, holder| format!("Something else answers at {address}: {holder}."),
     remnants: |left| {
-        let names = left
-            .iter()
-            .map(|r: &Remnant| format!("{} (PID {})", r.name, r.pid))
-            .collect::<Vec<_>>()
-            .join(", ");
+        let names = left_behind(left);
         format!("Left behind by the last run: {names}. Stop ends what is left.")
     },
     auto_remove: "Stopping removes this container (--rm). Services keeps what is needed to create it again.",
@@ -63,15 +96,83 @@ pub(super) static WORDS: Words = Words {
     uptime: "Uptime",
     none: "–",
     not_reported: "not reported",
-    no_gpu: "no NVIDIA GPU",
-    gpu_error: |detail| format!("NVML fails: {detail}"),
+    no_gpu: |status| match status {
+        GpuStatus::Ok => "not reported".to_owned(),
+        GpuStatus::NoDriver | GpuStatus::NoGpu => "no GPU".to_owned(),
+        other => gpu_status(other).what,
+    },
     gib: |bytes| format!("{} GiB", gib_tenths(bytes, '.')),
     gib_of: |used, total| format!("{} of {} GiB", gib_tenths(used, '.'), gib_tenths(total, '.')),
     duration,
 
+    requests: "Requests",
+    running_waiting: |running, waiting| match waiting {
+        0 => format!("{} running", number(running.into())),
+        _ => format!("{} running, {} waiting", number(running.into()), number(waiting.into())),
+    },
+    metrics: "Metrics",
+    metrics_absent: "No metrics yet.",
+    metrics_window: |seconds| {
+        format!("Rates and latencies are over the last {seconds} s; charts over 15 min.")
+    },
+    generated: "Generation",
+    prompt_rate: "Prompt",
+    rate: |per_10s| format!("{} tokens/s", tenths(per_10s, '.')),
+    kv_cache: "KV cache",
+    permille: |permille| format!("{}%", tenths(permille, '.')),
+    first_token: "Time to first token",
+    next_token: "Between tokens",
+    quantiles: |p50, p95| {
+        format!("{} p50, {} p95", span_us(p50, '.', "ms", "s"), span_us(p95, '.', "ms", "s"))
+    },
+    prefix_hits: "Prefix cache hits",
+    preemptions: "Preemptions",
+    ended: "Requests ended",
+    ended_by: |reason| match reason {
+        "stop" => "finished".to_owned(),
+        "length" => "at length".to_owned(),
+        "abort" => "aborted".to_owned(),
+        "error" => "errors".to_owned(),
+        "4xx" => "HTTP 4xx".to_owned(),
+        "5xx" => "HTTP 5xx".to_owned(),
+        other => other.to_owned(),
+    },
+    verdict,
+    plan_source: |source| match source {
+        PlanSource::Folder => "from its files",
+        PlanSource::Cache => "from the Hugging Face cache",
+        PlanSource::Table => "estimated, it is not on this machine",
+    },
+    plan_model: "Planned for",
+    plan_weights: "Weights",
+    plan_overhead: "Working memory",
+    plan_budget: "May use",
+    plan_free: "Free now",
+    plan_per_token: "Per token",
+    plan_cache: "Cache holds",
+    plan_context: "Longest request",
+    plan_hint: "On each GPU. Working memory is an estimate; the rest is computed from the model's files.",
+    kib: |bytes| format!("{} KiB", number(bytes >> 10)),
+    smoke_test: "Test answer",
+    smoke_running: "Asking for a short answer…",
+    smoke_passed: |first, tokens, rate| {
+        let rate = rate.map(|r| format!(", then {} tokens/s", tenths(r, '.'))).unwrap_or_default();
+        format!(
+            "It answered: first token after {}{rate} ({tokens} tokens).",
+            span_us(first * 1000, '.', "ms", "s")
+        )
+    },
+    smoke_failed: |detail| format!("It did not answer: {detail}"),
+    memory_back: |freed| format!("Its GPU memory is back: {} GiB.", gib_tenths(freed, '.')),
+    memory_held: |by| format!("GPU memory is still held by {}. Stop ends it.", left_behind(by)),
+
     start: "Start",
     stop: "Stop",
     restart: "Restart",
+    start_anyway: "Start anyway",
+    stop_anyway: "Stop anyway",
+    restart_anyway: "Restart anyway",
+    cancel: "Cancel",
     container_logs: "Container logs",
     auto_start: "Auto-start",
     auto_start_hint: "Set in the configuration",
@@ -88,6 +189,29 @@ pub(super) static WORDS: Words = Words {
         ApiError::NotACandidate { container } => {
             format!("The container {container} cannot be adopted, or no longer exists.")
         }
+        ApiError::RequestsRunning { requests, verb, .. } => {
+            let end = if *verb == Verb::Restart { "A restart" } else { "A stop" };
+            match requests {
+                1 => format!("1 request is running. {end} ends it."),
+                n => format!("{} requests are running. {end} ends them.", number((*n).into())),
+            }
+        }
+        ApiError::WillNotFit { needed_bytes, available_bytes, held_by_others, .. } => {
+            let (needed, has) = (gib_tenths(*needed_bytes, '.'), gib_tenths(*available_bytes, '.'));
+            if *held_by_others {
+                format!("It needs {needed} GiB of GPU memory and {has} GiB are free: others hold the rest.")
+            } else {
+                format!("It needs {needed} GiB of GPU memory and may use {has} GiB. The start will fail.")
+            }
+        }
+        ApiError::Stale => "The service has moved on meanwhile. Look at it again.".to_owned(),
+        ApiError::ReadOnly { name } => {
+            format!("{name} is set by a flag or the environment of Services. Change it there.")
+        }
+        ApiError::NotOurs { container } => format!(
+            "The container {container} was not created by Services. Change its command where it was created."
+        ),
+        ApiError::File { detail } => format!("services.toml could not be changed: {detail}"),
         ApiError::Busy => {
             "The service is still busy with earlier commands. Wait a moment and try again.".to_owned()
         }
@@ -110,6 +234,8 @@ pub(super) static WORDS: Words = Words {
     image: "Image",
     api_address: "API address",
     served_models: "Served models",
+    adapters: "LoRA adapters",
+    version: "vLLM version",
     context_length: "Longest context",
     tokens: |count| if count == 1 { "1 token".to_owned() } else { format!("{} tokens", number(count)) },
     run: "Run",
@@ -129,7 +255,24 @@ pub(super) static WORDS: Words = Words {
     not_set: "not set",
 
     gpus: "GPUs",
-    gpus_hint: "No NVIDIA GPU is visible here. vLLM on a CPU needs none.",
+    gpu_status,
+    gpu_state: |state| match state {
+        GpuState::Ok => "",
+        GpuState::Suspended => "asleep; it is not woken to be read",
+        GpuState::Lost => "lost: it fell off the bus or needs a reset",
+    },
+    utilisation: |percent| format!("{percent}% busy"),
+    temperature: |degrees| format!("{degrees} °C"),
+    power: |now, limit| match limit {
+        Some(limit) => format!("{} of {} W", watts(now), watts(limit)),
+        None => format!("{} W", watts(now)),
+    },
+    gpu_process: |it| match &it.name {
+        Some(name) => format!("{name} (PID {})", it.pid),
+        None => format!("PID {}", it.pid),
+    },
+    others: "others",
+    memory_holders: "Who holds its memory",
     gpu: |index| format!("GPU {index}"),
     found: "Found on this machine",
     found_hint: "Containers of a vLLM image that Services does not manage yet. Adopting changes nothing in them.",
@@ -171,6 +314,18 @@ fn number(number: u64) -> String {
     group(number, ",", 4)
 }
 
+/// Processes by name and PID, with the GPU memory that each holds.
+fn left_behind(all: &[Remnant]) -> String {
+    let names: Vec<_> = all
+        .iter()
+        .map(|r| {
+            let held = r.memory_bytes.map(|b| format!(", {} GiB", gib_tenths(b, '.'))).unwrap_or_default();
+            format!("{} (PID {}{held})", r.name, r.pid)
+        })
+        .collect();
+    names.join(", ")
+}
+
 fn duration(seconds: u64) -> String {
     match seconds / 86_400 {
         0 => clock(seconds),
@@ -195,7 +350,7 @@ const fn phase(phase: Phase) -> &'static str {
         Phase::Pull => "Fetching the image",
         Phase::Create => "Creating it",
         Phase::Import => "Loading the program",
-        Phase::Config => "Reading the model's configuration",
+        Phase::Config => "Configuring and starting the engine",
         Phase::Download => "Downloading weights",
         Phase::Load => "Loading weights",
         Phase::Compile => "Compiling the model",
@@ -339,6 +494,56 @@ fn unreachable(reason: &UnreachableReason) -> Said {
         UnreachableReason::NotAskedYet => {
             said("Services has just started and has not heard from the engine yet.", "")
         }
+    }
+}
+
+fn verdict(plan: &MemoryPlan) -> String {
+    let gib = |bytes| format!("{} GiB", gib_tenths(bytes, '.'));
+    let times = |percent: u64| format!("{}.{}", percent / 100, percent % 100 / 10);
+    match &plan.verdict {
+        Verdict::Fits => {
+            let at_once =
+                plan.concurrency_percent.map(|c| format!(", {} at once", times(c))).unwrap_or_default();
+            format!("It fits: requests of {} tokens{at_once}.", number(plan.context_tokens))
+        }
+        Verdict::FitsShorter { longest_tokens } => format!(
+            "It fits only with requests of at most {} tokens; {} are asked for.",
+            number(*longest_tokens),
+            number(plan.context_tokens)
+        ),
+        Verdict::DoesNotFit { short_bytes, share_percent } => {
+            let share = share_percent.map(|p| format!(" A share of 0.{p:02} would do.")).unwrap_or_default();
+            format!("It does not fit: {} are missing.{share}", gib(*short_bytes))
+        }
+        Verdict::HeldByOthers { short_bytes } => {
+            format!("It would fit, but others hold the GPU's memory: {} are missing.", gib(*short_bytes))
+        }
+        Verdict::NoGpu => {
+            format!(
+                "It needs about {} of GPU memory and its cache.",
+                gib(plan.weights_bytes + plan.overhead_bytes)
+            )
+        }
+    }
+}
+
+const fn watts(milliwatts: u64) -> u64 {
+    (milliwatts + 500) / 1000
+}
+
+fn gpu_status(status: &GpuStatus) -> Said {
+    match status {
+        GpuStatus::Ok | GpuStatus::NoDriver => said("No GPU is visible here.", "vLLM on a CPU needs none."),
+        GpuStatus::NoGpu => said(
+            "The GPU driver is here and sees no device.",
+            "Is it switched off in the BIOS, or handed to a virtual machine?",
+        ),
+        GpuStatus::Mismatch => said(
+            "The GPU driver was updated, and the old one is still loaded.",
+            "Restart the machine, or reload the driver's kernel module.",
+        ),
+        GpuStatus::Denied => said("Services may not read the GPUs.", "Give its user access to /dev/nvidia*."),
+        GpuStatus::Error { detail } => said(format!("The GPU driver fails: {detail}"), ""),
     }
 }
 

@@ -8,7 +8,7 @@ mod number;
 mod ru;
 mod words;
 
-pub use number::{clock, clock_of_day, gib_tenths, group};
+pub use number::{clock, clock_of_day, gib_tenths, group, span, span_us, tenths};
 pub use words::{Said, Words};
 
 use serde::{Deserialize, Serialize};

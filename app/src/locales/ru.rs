@@ -1,11 +1,10 @@
 //! Russian.
 
-use super::{Said, Words, clock, gib_tenths, group};
+mod failures;
+
+use super::{Said, Words, clock, gib_tenths, group, span, span_us, tenths};
 use crate::api::ApiError;
-use crate::model::{
-    FailureKind, Origin, Phase, PortHolder, Remnant, RuntimeKind, Service, State, StoppedNote,
-    UnreachableReason, Wish,
-};
+use crate::model::*;
 
 pub(super) static WORDS: Words = Words {
     services: "Сервисы",
@@ -36,15 +35,51 @@ pub(super) static WORDS: Words = Words {
     phase,
     n_of_m: |done, total| format!("{done} из {total}"),
     failure,
+    cause: failures::cause,
+    advice: failures::advice,
+    change: failures::change,
+    and_start: |change| format!("{change} и запустить"),
+    ways_out: "Что поможет",
+    explain: "Объяснить лог",
+    explain_hint: "Лог vLLM откуда угодно: этапы, чем кончилось, почему и что изменить. Он остаётся на этой машине.",
+    explain_log: "Вставьте лог",
+    explain_file: "Или выберите файл, или перетащите его сюда",
+    explain_button: "Объяснить",
+    explain_result: "Объяснение",
+    outcome: |outcome| match outcome {
+        Outcome::Ready => "Запустился.",
+        Outcome::Failed => "Сбой.",
+        Outcome::Stopped => "Его попросили завершиться.",
+        Outcome::Incomplete => "Лог кончается раньше, чем что-либо решилось.",
+    },
+    phases: "Этапы запуска",
+    phase_done: "готово",
+    phase_now: "сейчас",
+    phase_broken: "сбой здесь",
+    phase_coming: "ещё впереди",
+    usually: |span| format!("обычно {span}"),
+    left: |seconds| match seconds {
+        0..5 => "осталось несколько секунд".to_owned(),
+        5..90 => format!("осталось около {seconds} с"),
+        _ => format!("осталось около {} мин", (seconds + 30) / 60),
+    },
+    longer_than_usual: "дольше обычного",
+    learned_from: |starts| match starts {
+        1 => "«Обычно» – как в прошлый запуск здесь.".to_owned(),
+        _ => format!("«Обычно» – медиана последних запусков здесь: {starts}."),
+    },
+    started_in: |span| format!("Запустился за {span}"),
+    silent_for: |duration| {
+        format!(
+            "Молчит уже {duration}. Сервисы ждут; «Остановить» прервёт запуск. Последнее, что было сказано:"
+        )
+    },
+    span: |ms| span(ms, ',', "с"),
     unreachable,
     holder,
     port_taken: |address, holder| format!("По адресу {address} отвечает другой: {holder}."),
     remnants: |left| {
-        let names = left
-            .iter()
-            .map(|r: &Remnant| format!("{} (PID {})", r.name, r.pid))
-            .collect::<Vec<_>>()
-            .join(", ");
+        let names = left_behind(left);
         format!("Осталось от прошлого запуска: {names}. «Остановить» завершит оставшееся.")
     },
     auto_remove: "Остановка удалит этот контейнер (--rm). Сервисы хранят всё, чтобы создать его снова.",
@@ -63,15 +98,82 @@ pub(super) static WORDS: Words = Words {
     uptime: "Время работы",
     none: "–",
     not_reported: "нет данных",
-    no_gpu: "нет GPU NVIDIA",
-    gpu_error: |detail| format!("Сбой NVML: {detail}"),
+    no_gpu: |status| match status {
+        GpuStatus::Ok => "нет данных".to_owned(),
+        GpuStatus::NoDriver | GpuStatus::NoGpu => "нет GPU".to_owned(),
+        other => gpu_status(other).what,
+    },
     gib: |bytes| format!("{} ГиБ", gib_tenths(bytes, ',')),
     gib_of: |used, total| format!("{} из {} ГиБ", gib_tenths(used, ','), gib_tenths(total, ',')),
     duration,
 
+    requests: "Запросы",
+    running_waiting: |running, waiting| match waiting {
+        0 => format!("{} в работе", number(running.into())),
+        _ => format!("{} в работе, {} ждут", number(running.into()), number(waiting.into())),
+    },
+    metrics: "Показатели",
+    metrics_absent: "Показателей пока нет.",
+    metrics_window: |seconds| format!("Скорости и задержки – за последние {seconds} с, графики – за 15 мин."),
+    generated: "Генерация",
+    prompt_rate: "Промпт",
+    rate: |per_10s| format!("{} токен/с", tenths(per_10s, ',')),
+    kv_cache: "KV-кэш",
+    permille: |permille| format!("{}%", tenths(permille, ',')),
+    first_token: "До первого токена",
+    next_token: "Между токенами",
+    quantiles: |p50, p95| {
+        format!("{} p50, {} p95", span_us(p50, ',', "мс", "с"), span_us(p95, ',', "мс", "с"))
+    },
+    prefix_hits: "Попадания в кэш префиксов",
+    preemptions: "Вытеснения",
+    ended: "Завершено запросов",
+    ended_by: |reason| match reason {
+        "stop" => "полностью".to_owned(),
+        "length" => "по длине".to_owned(),
+        "abort" => "прервано".to_owned(),
+        "error" => "с ошибкой".to_owned(),
+        "4xx" => "HTTP 4xx".to_owned(),
+        "5xx" => "HTTP 5xx".to_owned(),
+        other => other.to_owned(),
+    },
+    verdict,
+    plan_source: |source| match source {
+        PlanSource::Folder => "по её файлам",
+        PlanSource::Cache => "по кэшу Hugging Face",
+        PlanSource::Table => "оценка, её нет на этой машине",
+    },
+    plan_model: "Для модели",
+    plan_weights: "Веса",
+    plan_overhead: "Рабочая память",
+    plan_budget: "Разрешено",
+    plan_free: "Свободно сейчас",
+    plan_per_token: "На токен",
+    plan_cache: "Кэш вмещает",
+    plan_context: "Длина запроса",
+    plan_hint: "На каждом GPU. Рабочая память – оценка, остальное вычислено по файлам модели.",
+    kib: |bytes| format!("{} КиБ", number(bytes >> 10)),
+    smoke_test: "Проверить ответ",
+    smoke_running: "Просим короткий ответ…",
+    smoke_passed: |first, tokens, rate| {
+        let rate = rate.map(|r| format!(", далее {} токен/с", tenths(r, ','))).unwrap_or_default();
+        format!(
+            "Ответил: первый токен через {}{rate} ({}).",
+            span_us(first * 1000, ',', "мс", "с"),
+            counted(tokens.into(), "токен", "токена", "токенов")
+        )
+    },
+    smoke_failed: |detail| format!("Не ответил: {detail}"),
+    memory_back: |freed| format!("Его память GPU вернулась: {} ГиБ.", gib_tenths(freed, ',')),
+    memory_held: |by| format!("Память GPU ещё держит {}. «Остановить» завершит это.", left_behind(by)),
+
     start: "Запустить",
     stop: "Остановить",
     restart: "Перезапустить",
+    start_anyway: "Всё равно запустить",
+    stop_anyway: "Всё равно остановить",
+    restart_anyway: "Всё равно перезапустить",
+    cancel: "Отмена",
     container_logs: "Логи контейнера",
     auto_start: "Автозапуск",
     auto_start_hint: "Задаётся в конфигурации",
@@ -86,6 +188,30 @@ pub(super) static WORDS: Words = Words {
         ApiError::NotACandidate { container } => {
             format!("Контейнер {container} нельзя подключить, или его больше нет.")
         }
+        ApiError::RequestsRunning { requests, verb, .. } => {
+            let end = if *verb == Verb::Restart { "Перезапуск" } else { "Остановка" };
+            let run = plural((*requests).into(), "Выполняется", "Выполняются", "Выполняется");
+            format!(
+                "{run} {}. {end} их прервёт.",
+                counted((*requests).into(), "запрос", "запроса", "запросов")
+            )
+        }
+        ApiError::WillNotFit { needed_bytes, available_bytes, held_by_others, .. } => {
+            let (needed, has) = (gib_tenths(*needed_bytes, ','), gib_tenths(*available_bytes, ','));
+            if *held_by_others {
+                format!("Нужно {needed} ГиБ памяти GPU, свободно {has} ГиБ: остальное держат другие.")
+            } else {
+                format!("Нужно {needed} ГиБ памяти GPU, разрешено {has} ГиБ. Запуск не удастся.")
+            }
+        }
+        ApiError::Stale => "Сервис тем временем изменился. Посмотрите ещё раз.".to_owned(),
+        ApiError::ReadOnly { name } => {
+            format!("{name} задано флагом или окружением Сервисов. Измените там.")
+        }
+        ApiError::NotOurs { container } => {
+            format!("Контейнер {container} создан не Сервисами. Измените его команду там, где он создан.")
+        }
+        ApiError::File { detail } => format!("Не удалось изменить services.toml: {detail}"),
         ApiError::Busy => "Сервис ещё занят прежними командами. Подождите немного и повторите.".to_owned(),
         ApiError::Transport { detail } => format!("Команда не дошла: {detail}. Повторите."),
     },
@@ -106,6 +232,8 @@ pub(super) static WORDS: Words = Words {
     image: "Образ",
     api_address: "Адрес API",
     served_models: "Доступные модели",
+    adapters: "LoRA-адаптеры",
+    version: "Версия vLLM",
     context_length: "Наибольший контекст",
     tokens: |count| counted(count, "токен", "токена", "токенов"),
     run: "Запуск",
@@ -125,7 +253,24 @@ pub(super) static WORDS: Words = Words {
     not_set: "не задано",
 
     gpus: "Видеокарты",
-    gpus_hint: "GPU NVIDIA здесь не видно. vLLM на процессоре обходится без неё.",
+    gpu_status,
+    gpu_state: |state| match state {
+        GpuState::Ok => "",
+        GpuState::Suspended => "спит; ради чтения его не будят",
+        GpuState::Lost => "потерян: отпал от шины или требует сброса",
+    },
+    utilisation: |percent| format!("занят на {percent}%"),
+    temperature: |degrees| format!("{degrees} °C"),
+    power: |now, limit| match limit {
+        Some(limit) => format!("{} из {} Вт", watts(now), watts(limit)),
+        None => format!("{} Вт", watts(now)),
+    },
+    gpu_process: |it| match &it.name {
+        Some(name) => format!("{name} (PID {})", it.pid),
+        None => format!("PID {}", it.pid),
+    },
+    others: "другие",
+    memory_holders: "Кто держит её память",
     gpu: |index| format!("GPU {index}"),
     found: "Найдено на этой машине",
     found_hint: "Контейнеры с образом vLLM, которыми Сервисы ещё не управляют. Подключение ничего в них не меняет.",
@@ -185,6 +330,18 @@ fn counted(count: u64, one: &'static str, few: &'static str, many: &'static str)
     format!("{} {}", number(count), plural(count, one, few, many))
 }
 
+/// Processes by name and PID, with the GPU memory that each holds.
+fn left_behind(all: &[Remnant]) -> String {
+    let names: Vec<_> = all
+        .iter()
+        .map(|r| {
+            let held = r.memory_bytes.map(|b| format!(", {} ГиБ", gib_tenths(b, ','))).unwrap_or_default();
+            format!("{} (PID {}{held})", r.name, r.pid)
+        })
+        .collect();
+    names.join(", ")
+}
+
 fn duration(seconds: u64) -> String {
     match seconds / 86_400 {
         0 => clock(seconds),
@@ -209,7 +366,7 @@ const fn phase(phase: Phase) -> &'static str {
         Phase::Pull => "Скачивается образ",
         Phase::Create => "Создаётся",
         Phase::Import => "Загружается программа",
-        Phase::Config => "Читается конфигурация модели",
+        Phase::Config => "Настраивается и запускается движок",
         Phase::Download => "Скачиваются веса",
         Phase::Load => "Загружаются веса",
         Phase::Compile => "Компилируется модель",
@@ -351,6 +508,61 @@ fn unreachable(reason: &UnreachableReason) -> Said {
             said(format!("Ответ не похож на движок Docker: {detail}"), "Проверьте DOCKER_HOST.")
         }
         UnreachableReason::NotAskedYet => said("Сервисы только запустились и ещё не слышали движок.", ""),
+    }
+}
+
+fn verdict(plan: &MemoryPlan) -> String {
+    let gib = |bytes| format!("{} ГиБ", gib_tenths(bytes, ','));
+    let times = |percent: u64| format!("{},{}", percent / 100, percent % 100 / 10);
+    match &plan.verdict {
+        Verdict::Fits => {
+            let at_once =
+                plan.concurrency_percent.map(|c| format!(", разом {}", times(c))).unwrap_or_default();
+            let length = counted(plan.context_tokens, "токен", "токена", "токенов");
+            format!("Помещается: запросы длиной {length}{at_once}.")
+        }
+        Verdict::FitsShorter { longest_tokens } => format!(
+            "Помещается, только если запросы не длиннее {}; задано {}.",
+            number(*longest_tokens),
+            number(plan.context_tokens)
+        ),
+        Verdict::DoesNotFit { short_bytes, share_percent } => {
+            let share = share_percent.map(|p| format!(" Хватило бы доли 0,{p:02}.")).unwrap_or_default();
+            format!("Не помещается: не хватает {}.{share}", gib(*short_bytes))
+        }
+        Verdict::HeldByOthers { short_bytes } => {
+            format!("Поместилась бы, но память GPU держат другие: не хватает {}.", gib(*short_bytes))
+        }
+        Verdict::NoGpu => {
+            format!(
+                "Нужно около {} памяти GPU и место для кэша.",
+                gib(plan.weights_bytes + plan.overhead_bytes)
+            )
+        }
+    }
+}
+
+const fn watts(milliwatts: u64) -> u64 {
+    (milliwatts + 500) / 1000
+}
+
+fn gpu_status(status: &GpuStatus) -> Said {
+    match status {
+        GpuStatus::Ok | GpuStatus::NoDriver => {
+            said("GPU здесь не видно.", "vLLM на процессоре обходится без него.")
+        }
+        GpuStatus::NoGpu => said(
+            "Драйвер GPU есть, но устройств не видит.",
+            "Не выключено ли оно в BIOS, не отдано ли виртуальной машине?",
+        ),
+        GpuStatus::Mismatch => said(
+            "Драйвер GPU обновлён, а загружен ещё старый.",
+            "Перезагрузите машину или модуль ядра драйвера.",
+        ),
+        GpuStatus::Denied => {
+            said("Сервисам нельзя читать видеокарты.", "Дайте их пользователю доступ к /dev/nvidia*.")
+        }
+        GpuStatus::Error { detail } => said(format!("Сбой драйвера GPU: {detail}"), ""),
     }
 }
 

@@ -3,23 +3,35 @@
 //! Serde only, no I/O, no words for people: codes and numbers, units in the names or the docs. Both sides of the
 //! application use these very types, so that they cannot disagree. A field may be added, never renamed.
 
+mod diagnosis;
+mod explained;
 mod gpu;
 mod host;
 mod log;
+mod metrics;
+mod plan;
 mod service;
 mod setting;
+mod smoke;
 mod snapshot;
+mod start;
 mod time;
 
-pub use gpu::{Gpu, GpuStatus};
+pub use diagnosis::{Advice, Cause, Change, Diagnosis, Evidence, Facts, Remedy};
+pub use explained::{Explained, ExplainedPhase, Outcome};
+pub use gpu::{Gpu, GpuProcess, GpuState, GpuStatus};
 pub use host::{Candidate, ForeignProcess, Host};
 pub use log::{
     Gap, Level, LevelCounts, Line, Lines, LogPosition, LogSummary, Progress, RunOpened, Span, Stream,
 };
+pub use metrics::{Ended, History, Reading, ServiceMetrics};
+pub use plan::{MemoryPlan, PlanDevice, PlanSource, Verdict};
 pub use service::{
     ContainerFacts, Failure, FailureKind, NameError, Phase, PhaseProgress, PortHolder, Remnant, RuntimeKind,
     Service, ServiceKind, ServiceName, State, StoppedNote, UnreachableReason, Verb, Wish,
 };
 pub use setting::{Origin, Setting};
+pub use smoke::{Release, Smoke};
 pub use snapshot::{Bye, Ping, ServiceRemoved, Snapshot};
+pub use start::{PhaseTime, Silence, Start, UsualTime};
 pub use time::Timestamp;

@@ -1,6 +1,6 @@
 //! One background service: what it is, what it should do and what it does.
 
-use super::Timestamp;
+use super::{Diagnosis, MemoryPlan, Release, Smoke, Start, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -137,7 +137,7 @@ pub enum State {
     /// Ended, or did not start, and nobody asked for that.
     Failed {
         /// What happened.
-        failure: Failure,
+        failure: Box<Failure>,
     },
     /// Whoever runs the service cannot be asked.
     Unreachable {
@@ -172,6 +172,25 @@ pub enum Phase {
     Api,
     /// The log says ready; the health check has not yet said so.
     Ready,
+}
+
+impl Phase {
+    /// The stable id, the same as on the wire.
+    pub const fn id(self) -> &'static str {
+        match self {
+            Self::Pull => "pull",
+            Self::Create => "create",
+            Self::Import => "import",
+            Self::Config => "config",
+            Self::Download => "download",
+            Self::Load => "load",
+            Self::Compile => "compile",
+            Self::KvCache => "kv-cache",
+            Self::Graphs => "graphs",
+            Self::Api => "api",
+            Self::Ready => "ready",
+        }
+    }
 }
 
 /// How far a phase is.
@@ -210,9 +229,9 @@ pub struct Failure {
     pub kind: FailureKind,
     /// When it happened.
     pub at: Timestamp,
-    /// The lines that show it, oldest first; at most ten.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub evidence: Vec<String>,
+    /// Why, as far as it is proved; absent until the log was read to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diagnosis: Option<Diagnosis>,
 }
 
 /// The kinds of failure that are told apart.
@@ -261,6 +280,13 @@ pub enum FailureKind {
     },
     /// It did not end although it was killed.
     WontStop,
+}
+
+impl FailureKind {
+    /// It ran and ended, so that its log has more to say.
+    pub const fn is_end(&self) -> bool {
+        matches!(self, Self::Exited { .. } | Self::Killed { .. } | Self::OutOfMemory)
+    }
 }
 
 /// Who listens on a port.
@@ -330,6 +356,9 @@ pub struct Remnant {
     pub pid: u32,
     /// Its name.
     pub name: String,
+    /// GPU memory that it holds, in bytes, where that can be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
 }
 
 /// What is worth knowing of the container.
@@ -369,6 +398,12 @@ pub struct Service {
     /// All names that are served (base model and adapters).
     #[serde(default)]
     pub models: Vec<String>,
+    /// Those of them that are LoRA adapters.
+    #[serde(default)]
+    pub adapters: Vec<String>,
+    /// The engine's version, as it says itself.
+    #[serde(default)]
+    pub version: Option<String>,
     /// The longest context in tokens, as the engine reports it.
     #[serde(default)]
     pub max_model_len: Option<u64>,
@@ -397,6 +432,18 @@ pub struct Service {
     /// Something else answers at the service's address.
     #[serde(default)]
     pub port_taken: Option<PortHolder>,
+    /// The start of this run, phase by phase.
+    #[serde(default)]
+    pub start: Option<Start>,
+    /// What the next start would need of the GPU's memory; absent while it runs, or where it cannot be computed.
+    #[serde(default)]
+    pub plan: Option<MemoryPlan>,
+    /// The last smoke test of this run.
+    #[serde(default)]
+    pub smoke: Option<Smoke>,
+    /// What became of its GPU memory after the last stop.
+    #[serde(default)]
+    pub release: Option<Release>,
 }
 
 #[cfg(test)]
@@ -421,11 +468,11 @@ mod tests {
             r#"{"state":"running","since":"2026-11-22T12:00:00.000Z"}"#
         );
         let failed = State::Failed {
-            failure: Failure {
+            failure: Box::new(Failure {
                 kind: FailureKind::Killed { signal: 9 },
                 at: Timestamp::from_millis(0),
-                evidence: Vec::new(),
-            },
+                diagnosis: None,
+            }),
         };
         let json = serde_json::to_string(&failed).expect("plain data");
         assert_eq!(

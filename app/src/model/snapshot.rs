@@ -1,6 +1,6 @@
 //! What a stream begins with, and its small events.
 
-use super::{Gpu, Host, LogSummary, Service, ServiceName, Timestamp};
+use super::{Gpu, Host, LogSummary, Service, ServiceMetrics, ServiceName, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// Event `snapshot`: everything, once; then come changes.
@@ -18,6 +18,9 @@ pub struct Snapshot {
     pub images: Vec<String>,
     /// The machine.
     pub host: Host,
+    /// What services that serve have counted, with the last quarter of an hour.
+    #[serde(default)]
+    pub metrics: Vec<ServiceMetrics>,
     /// The log that was asked for.
     pub logs: Option<LogSummary>,
 }

@@ -1,5 +1,6 @@
 //! The pages, by route. Moving between them is ordinary navigation: the server renders each anew.
 
+mod explain;
 mod not_found;
 mod services;
 
@@ -29,10 +30,11 @@ pub fn App(boot: Boot) -> AnyView {
         });
     }
 
-    let Boot { route, theme, links, refusal, tail, settings, .. } = boot;
+    let Boot { route, theme, links, refusal, tail, settings, explained, .. } = boot;
     let page = match route {
         Route::Services => services::services(world, log, tail, settings, None),
         Route::Service { name } => services::services(world, log, tail, settings, Some(name)),
+        Route::Explain => explain::explain(world, explained),
         Route::NotFound => not_found::not_found(world),
     };
     view! {

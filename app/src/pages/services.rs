@@ -50,6 +50,7 @@ pub fn services(
                 {cards}
                 <Gpus world=world/>
                 <Found world=world/>
+                <p class="explain-link"><a href="/explain">{words.explain}</a></p>
             </div>
             {log}
         </main>

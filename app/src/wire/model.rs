@@ -4,12 +4,7 @@ use super::{Json, Read};
 use crate::api::ApiError;
 use crate::boot::{Boot, Route, Theme};
 use crate::locales::Lang;
-use crate::model::{
-    Candidate, ContainerFacts, Failure, FailureKind, ForeignProcess, Gap, Gpu, GpuStatus, Host, Level,
-    LevelCounts, Line, LogSummary, Origin, Phase, PhaseProgress, Ping, PortHolder, Progress, Remnant,
-    RunOpened, RuntimeKind, Service, ServiceKind, ServiceRemoved, Setting, Snapshot, Span, State,
-    StoppedNote, Stream, UnreachableReason, Wish,
-};
+use crate::model::*;
 
 /// Structs: all fields by their names; those behind the semicolon may be missing.
 macro_rules! fields {
@@ -57,12 +52,34 @@ words! {
     ServiceKind { "vllm" Vllm }
     RuntimeKind { "docker" Docker, "process" Process, "demo" Demo }
     Wish { "running" Running, "stopped" Stopped }
+    Verb { "start" Start, "stop" Stop, "restart" Restart }
     Phase {
         "pull" Pull, "create" Create, "import" Import, "config" Config, "download" Download, "load" Load, "compile" Compile,
         "kv-cache" KvCache, "graphs" Graphs, "api" Api, "ready" Ready,
     }
     Level { "debug" Debug, "info" Info, "warning" Warning, "error" Error, "other" Other }
     Stream { "stdout" Stdout, "stderr" Stderr }
+    Cause {
+        "does-not-fit" DoesNotFit, "memory-held-by-others" MemoryHeldByOthers, "kv-cache-too-small" KvCacheTooSmall,
+        "max-length-too-large" MaxLengthTooLarge, "unknown-argument" UnknownArgument, "invalid-value" InvalidValue,
+        "model-not-found" ModelNotFound, "access-denied" AccessDenied, "hub-unreachable" HubUnreachable,
+        "weights-corrupt" WeightsCorrupt, "architecture-unsupported" ArchitectureUnsupported,
+        "adapter-missing" AdapterMissing, "port-in-use" PortInUse, "no-gpu" NoGpu, "driver-too-old" DriverTooOld,
+        "host-out-of-memory" HostOutOfMemory, "killed" Killed, "disk-full" DiskFull, "image-missing" ImageMissing,
+        "engine-died" EngineDied, "unknown" Unknown,
+    }
+    Advice {
+        "lower-memory-share" LowerMemoryShare, "raise-memory-share" RaiseMemoryShare, "shorten-context" ShortenContext,
+        "use-smaller-model" UseSmallerModel, "free-memory" FreeMemory, "remove-argument" RemoveArgument,
+        "correct-argument" CorrectArgument, "correct-value" CorrectValue, "check-model" CheckModel,
+        "give-token" GiveToken, "check-network" CheckNetwork, "download-again" DownloadAgain,
+        "update-vllm" UpdateVllm, "check-adapter" CheckAdapter, "change-port" ChangePort,
+        "provide-gpu" ProvideGpu, "update-driver" UpdateDriver, "free-host-memory" FreeHostMemory,
+        "free-disk" FreeDisk, "pull-image" PullImage, "start-again" StartAgain, "read-lines" ReadLines,
+    }
+    Outcome { "ready" Ready, "failed" Failed, "stopped" Stopped, "incomplete" Incomplete }
+    GpuState { "ok" Ok, "suspended" Suspended, "lost" Lost }
+    PlanSource { "folder" Folder, "cache" Cache, "table" Table }
     Lang { "en" En, "ru" Ru }
     Theme { "system" System, "light" Light, "dark" Dark }
 }
@@ -109,14 +126,48 @@ tagged! {
         "garbage" Garbage { detail },
         "not-asked-yet" NotAskedYet {},
     }
-    GpuStatus by "status" { "ok" Ok {}, "no-driver" NoDriver {}, "error" Error { detail } }
+    GpuStatus by "status" {
+        "ok" Ok {},
+        "no-driver" NoDriver {},
+        "no-gpu" NoGpu {},
+        "mismatch" Mismatch {},
+        "denied" Denied {},
+        "error" Error { detail },
+    }
+    Change by "change" {
+        "set" Set { variable, value },
+        "argument" Argument { flag, value },
+        "drop-argument" DropArgument { flag },
+    }
+    Smoke by "smoke" {
+        "running" Running { since },
+        "passed" Passed { at, first_token_ms, tokens, tokens_per_10s },
+        "failed" Failed { at, detail },
+    }
+    Release by "release" {
+        "back" Back { freed_bytes },
+        "held" Held { freed_bytes, by },
+    }
+    Verdict by "verdict" {
+        "fits" Fits {},
+        "fits-shorter" FitsShorter { longest_tokens },
+        "does-not-fit" DoesNotFit { short_bytes, share_percent },
+        "held-by-others" HeldByOthers { short_bytes },
+        "no-gpu" NoGpu {},
+    }
     Origin by "origin" { "flag" Flag {}, "environment" Environment {}, "file" File {}, "adopted" Adopted {}, "default" Default {} }
-    Route by "page" { "services" Services {}, "service" Service { name }, "not-found" NotFound {} }
+    Route by "page" { "services" Services {}, "service" Service { name }, "explain" Explain {}, "not-found" NotFound {} }
     ApiError by "error" {
         "unknown-service" UnknownService { name },
         "bad-name" BadName { detail },
         "unreachable" Unreachable {},
         "not-a-candidate" NotACandidate { container },
+        "requests-running" RequestsRunning { service, verb, requests },
+        "will-not-fit" WillNotFit { service, verb, short_bytes, needed_bytes, available_bytes, held_by_others },
+        "stale" Stale {},
+        "read-only" ReadOnly { name },
+        "not-ours" NotOurs { container },
+        "file" File { detail },
         "busy" Busy {},
         "transport" Transport { detail },
     }
@@ -124,18 +175,47 @@ tagged! {
 
 fields! {
     Service {
-        name, title, kind, runtime, demo, state, wish, model, models, max_model_len, uptime_s, started, gpu_memory_bytes, image, auto_start,
-        run, api_url, container, remnants, port_taken,
+        name, title, kind, runtime, demo, state, wish, model, models, adapters, version, max_model_len, uptime_s, started,
+        gpu_memory_bytes, image, auto_start, run, api_url, container, remnants, port_taken, start, plan,
+        smoke, release,
     }
+    Start { phases, usual, learned_from, silence }
+    PhaseTime { phase, at, took_ms }
+    UsualTime { phase, took_ms }
+    Silence { since, last }
+    Diagnosis { cause, evidence, facts, remedies }
+    Evidence { line, text }
+    Facts {
+        subject, value, allowed, needed_bytes, available_bytes, total_bytes, asked_tokens, possible_tokens, port, pid, code,
+    }
+    Remedy { advice, change }
+    ServiceMetrics { service, latest, history }
+    Reading {
+        at, window_s, running, waiting, kv_cache_permille, prompt_tokens_per_10s, generation_tokens_per_10s,
+        ttft_p50_us, ttft_p95_us, itl_p50_us, itl_p95_us, prefix_hits_permille, preemptions, ended,
+    }
+    Ended { reason, count }
+    History {
+        step_s, running, waiting, kv_cache_permille, prompt_tokens_per_10s, generation_tokens_per_10s, ttft_p95_ms,
+    }
+    MemoryPlan {
+        model, source, weights_bytes, overhead_bytes, kv_bytes_per_token, kv_bytes, context_tokens, cache_tokens,
+        concurrency_percent, devices, device, verdict,
+    }
+    PlanDevice { index, name, total_bytes, free_bytes, budget_bytes, holders }
     ContainerFacts { name, id, adopted, auto_remove, restart_policy }
-    Remnant { pid, name }
+    Remnant { pid, name, memory_bytes }
     PhaseProgress { done, total }
-    Gpu { index, uuid, name, memory_used_bytes, memory_total_bytes }
+    Gpu {
+        index, uuid, name, memory_used_bytes, memory_total_bytes; state, utilisation_percent, temperature_c, power_mw,
+        power_limit_mw, processes
+    }
+    GpuProcess { pid, name, memory_bytes, service }
     Host { name, gpu, candidates, foreign; state_dir }
     Candidate { container, image, running, port }
     ForeignProcess { pid, command }
     Setting { name, value, set, origin; secret }
-    Snapshot { server_version, now, services, gpus, images, host, logs }
+    Snapshot { server_version, now, services, gpus, images, host, logs; metrics }
     Ping { now }
     ServiceRemoved { name }
     LogSummary { service, run, first, last; counts }
@@ -143,7 +223,9 @@ fields! {
     Gap { run, after, count }
     Progress { run, stream, text }
     RunOpened { service, run, started, previous }
-    Boot { snapshot, route, lang, theme, log, tail, settings, links, refusal }
+    Boot { snapshot, route, lang, theme, log, tail, settings, links, refusal, explained }
+    Explained { outcome, diagnosis, phases }
+    ExplainedPhase { phase, took_ms }
 }
 
 impl Read for Failure {
@@ -152,7 +234,7 @@ impl Read for Failure {
         Some(Self {
             kind: Read::read(json)?,
             at: Read::read(json.at("at"))?,
-            evidence: Read::read(json.at("evidence"))?,
+            diagnosis: Read::read(json.at("diagnosis"))?,
         })
     }
 }

@@ -4,12 +4,7 @@ use super::{Json, Read, read};
 use crate::api::ApiError;
 use crate::boot::{Boot, Route, Theme};
 use crate::locales::Lang;
-use crate::model::{
-    Candidate, ContainerFacts, Failure, FailureKind, ForeignProcess, Gap, Gpu, GpuStatus, Level, LevelCounts,
-    Line, LogSummary, Origin, Phase, PhaseProgress, Ping, PortHolder, Progress, Remnant, RunOpened,
-    RuntimeKind, ServiceRemoved, Setting, Span, State, StoppedNote, Stream, Timestamp, UnreachableReason,
-    Wish,
-};
+use crate::model::*;
 use crate::tests::{boot, service};
 use serde::Serialize;
 use std::fmt::Debug;
@@ -56,6 +51,186 @@ fn every_state_and_what_it_carries() {
     }
 }
 
+fn diagnosis() -> Diagnosis {
+    Diagnosis {
+        cause: Cause::DoesNotFit,
+        evidence: vec![Evidence { line: 7, text: "\u{1f980}\t\u{7}".into() }],
+        facts: Facts {
+            subject: Some("s".into()),
+            value: Some("v".into()),
+            allowed: Some("a".into()),
+            needed_bytes: Some(1),
+            available_bytes: Some(2),
+            total_bytes: Some(3),
+            asked_tokens: Some(4),
+            possible_tokens: Some(5),
+            port: Some(6),
+            pid: Some(7),
+            code: Some(-9),
+        },
+        remedies: vec![
+            Remedy { advice: Advice::LowerMemoryShare, change: None },
+            Remedy {
+                advice: Advice::CorrectValue,
+                change: Some(Change::Set { variable: "A".into(), value: "b".into() }),
+            },
+            Remedy {
+                advice: Advice::ShortenContext,
+                change: Some(Change::Argument { flag: "--x".into(), value: None }),
+            },
+            Remedy {
+                advice: Advice::RemoveArgument,
+                change: Some(Change::DropArgument { flag: "--x".into() }),
+            },
+        ],
+    }
+}
+
+#[test]
+fn every_cause_and_every_advice_has_its_word() {
+    const CAUSES: [&str; 21] = [
+        "does-not-fit",
+        "memory-held-by-others",
+        "kv-cache-too-small",
+        "max-length-too-large",
+        "unknown-argument",
+        "invalid-value",
+        "model-not-found",
+        "access-denied",
+        "hub-unreachable",
+        "weights-corrupt",
+        "architecture-unsupported",
+        "adapter-missing",
+        "port-in-use",
+        "no-gpu",
+        "driver-too-old",
+        "host-out-of-memory",
+        "killed",
+        "disk-full",
+        "image-missing",
+        "engine-died",
+        "unknown",
+    ];
+    for word in CAUSES {
+        let json = format!("{word:?}");
+        let cause: Cause = serde_json::from_str(&json).expect("a cause");
+        assert_eq!(cause.id(), word);
+        survives(cause);
+    }
+    const ADVICE: [&str; 22] = [
+        "lower-memory-share",
+        "raise-memory-share",
+        "shorten-context",
+        "use-smaller-model",
+        "free-memory",
+        "remove-argument",
+        "correct-argument",
+        "correct-value",
+        "check-model",
+        "give-token",
+        "check-network",
+        "download-again",
+        "update-vllm",
+        "check-adapter",
+        "change-port",
+        "provide-gpu",
+        "update-driver",
+        "free-host-memory",
+        "free-disk",
+        "pull-image",
+        "start-again",
+        "read-lines",
+    ];
+    for word in ADVICE {
+        survives::<Advice>(serde_json::from_str(&format!("{word:?}")).expect("an advice"));
+    }
+}
+
+#[test]
+fn starts_metrics_and_plans() {
+    survives(Start {
+        phases: vec![
+            PhaseTime { phase: Phase::Create, at: T, took_ms: Some(1) },
+            PhaseTime { phase: Phase::KvCache, at: T, took_ms: None },
+        ],
+        usual: vec![UsualTime { phase: Phase::Graphs, took_ms: 2 }],
+        learned_from: 3,
+        silence: Some(Silence { since: T, last: "x".into() }),
+    });
+    let service = ServiceName::parse("vllm").expect("a name");
+    let reading = Reading {
+        at: T,
+        window_s: Some(30),
+        running: Some(1),
+        waiting: Some(2),
+        kv_cache_permille: Some(3),
+        prompt_tokens_per_10s: Some(4),
+        generation_tokens_per_10s: Some(5),
+        ttft_p50_us: Some(6),
+        ttft_p95_us: None,
+        itl_p50_us: Some(7),
+        itl_p95_us: Some(8),
+        prefix_hits_permille: Some(9),
+        preemptions: Some(10),
+        ended: vec![Ended { reason: "stop".into(), count: 11 }],
+    };
+    let history = History {
+        step_s: 5,
+        running: vec![Some(1), None],
+        waiting: Vec::new(),
+        kv_cache_permille: vec![None],
+        prompt_tokens_per_10s: vec![Some(0)],
+        generation_tokens_per_10s: vec![Some(u32::MAX)],
+        ttft_p95_ms: vec![Some(3)],
+    };
+    survives(ServiceMetrics { service: service.clone(), latest: Some(reading), history: Some(history) });
+    survives(ServiceMetrics { service, latest: None, history: None });
+    for smoke in [
+        Smoke::Running { since: T },
+        Smoke::Passed { at: T, first_token_ms: 1, tokens: 2, tokens_per_10s: None },
+        Smoke::Failed { at: T, detail: "d".into() },
+    ] {
+        survives(smoke);
+    }
+    let left = vec![Remnant { pid: 1, name: "x".into(), memory_bytes: None }];
+    for outcome in [Outcome::Ready, Outcome::Failed, Outcome::Stopped, Outcome::Incomplete] {
+        let phases = vec![ExplainedPhase { phase: Phase::Api, took_ms: None }];
+        survives(Explained { outcome, diagnosis: Some(diagnosis()), phases });
+    }
+    survives(Route::Explain);
+    survives(Release::Back { freed_bytes: 1 });
+    survives(Release::Held { freed_bytes: 1, by: left });
+    for verdict in [
+        Verdict::Fits,
+        Verdict::FitsShorter { longest_tokens: 9 },
+        Verdict::DoesNotFit { short_bytes: 1, share_percent: Some(90) },
+        Verdict::HeldByOthers { short_bytes: 2 },
+        Verdict::NoGpu,
+    ] {
+        survives(MemoryPlan {
+            model: "m".into(),
+            source: PlanSource::Cache,
+            weights_bytes: 1,
+            overhead_bytes: 2,
+            kv_bytes_per_token: 3,
+            kv_bytes: None,
+            context_tokens: 4,
+            cache_tokens: Some(5),
+            concurrency_percent: Some(620),
+            devices: 2,
+            device: Some(PlanDevice {
+                index: 0,
+                name: "n".into(),
+                total_bytes: 1,
+                free_bytes: 2,
+                budget_bytes: 3,
+                holders: Vec::new(),
+            }),
+            verdict,
+        });
+    }
+}
+
 #[test]
 fn every_failure_and_reason() {
     let holders = [
@@ -77,9 +252,9 @@ fn every_failure_and_reason() {
     ];
     for kind in kinds.into_iter().chain(ports) {
         survives(State::Failed {
-            failure: Failure { kind: kind.clone(), at: T, evidence: vec!["\u{1f980}\t\u{7}".into()] },
+            failure: Box::new(Failure { kind: kind.clone(), at: T, diagnosis: Some(diagnosis()) }),
         });
-        survives(State::Failed { failure: Failure { kind, at: T, evidence: Vec::new() } });
+        survives(State::Failed { failure: Box::new(Failure { kind, at: T, diagnosis: None }) });
     }
     let address = || "unix:///x".to_owned();
     for reason in [
@@ -98,6 +273,19 @@ fn every_failure_and_reason() {
         ApiError::Unreachable,
         ApiError::NotACandidate { container: "z".into() },
         ApiError::Busy,
+        ApiError::RequestsRunning { service: "vllm".into(), verb: Verb::Stop, requests: 3 },
+        ApiError::WillNotFit {
+            service: "vllm".into(),
+            verb: Verb::Restart,
+            short_bytes: 1,
+            needed_bytes: 2,
+            available_bytes: 3,
+            held_by_others: true,
+        },
+        ApiError::Stale,
+        ApiError::ReadOnly { name: "X".into() },
+        ApiError::NotOurs { container: "c".into() },
+        ApiError::File { detail: "d".into() },
         ApiError::Transport { detail: String::new() },
     ] {
         survives(error);
@@ -123,7 +311,7 @@ fn the_boot_data_with_everything_in_it() {
         auto_remove: true,
         restart_policy: "no".into(),
     });
-    full.remnants = vec![Remnant { pid: u32::MAX, name: "EngineCore".into() }];
+    full.remnants = vec![Remnant { pid: u32::MAX, name: "EngineCore".into(), memory_bytes: Some(1) }];
     full.port_taken = Some(PortHolder::Unknown);
     let mut boot = boot(vec![full, service("second")]);
     boot.snapshot.gpus = vec![Gpu {
@@ -132,6 +320,17 @@ fn the_boot_data_with_everything_in_it() {
         name: "n".into(),
         memory_used_bytes: 1,
         memory_total_bytes: 2,
+        state: GpuState::Suspended,
+        utilisation_percent: Some(3),
+        temperature_c: Some(4),
+        power_mw: Some(5),
+        power_limit_mw: None,
+        processes: Some(vec![GpuProcess {
+            pid: 6,
+            name: None,
+            memory_bytes: Some(7),
+            service: ServiceName::parse("vllm").ok(),
+        }]),
     }];
     boot.snapshot.images = vec!["i".into()];
     boot.snapshot.host.candidates =

@@ -126,6 +126,12 @@ macro_rules! narrower {
 }
 narrower!(u32 as u64, u16 as u64, i32 as i64);
 
+impl<T: Read> Read for Box<T> {
+    fn read(json: &Json<'_>) -> Option<Self> {
+        T::read(json).map(Self::new)
+    }
+}
+
 impl<T: Read> Read for Option<T> {
     fn read(json: &Json<'_>) -> Option<Self> {
         if *json == Json::Null { Some(None) } else { T::read(json).map(Some) }

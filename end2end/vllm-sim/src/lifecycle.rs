@@ -6,6 +6,7 @@ use crate::children::{Children, Death};
 use crate::cli::{Knobs, Refusal, ServeArgs};
 use crate::fault::{Fault, Moment};
 use crate::log::{Log, Stream};
+use crate::script::vars::{GPU_HELD_FREE, GPU_TOTAL};
 use crate::script::{Player, Vars, start};
 use crate::signals::{self, Stop, Stops};
 use std::io::Write;
@@ -138,7 +139,9 @@ impl Life {
     /// The failure that strikes at `moment`: the one asked for, or the one the arguments bring about.
     fn strikes(&self, moment: Moment) -> Option<Fault> {
         let asked = self.player.knobs.fail.filter(|fault| fault.moment() == moment);
-        asked.or_else(|| {
+        // Memory that others hold hurts only whom it leaves too little.
+        let fits = self.args.gpu_memory_utilization * GPU_TOTAL <= GPU_HELD_FREE;
+        asked.filter(|fault| *fault != Fault::GpuMemoryHeld || !fits).or_else(|| {
             let vars = &self.player.vars;
             let util = self.args.gpu_memory_utilization;
             let long_allowed = std::env::var("VLLM_ALLOW_LONG_MAX_MODEL_LEN").is_ok_and(|value| value == "1");

@@ -6,7 +6,7 @@ pub mod failure;
 pub mod start;
 pub mod stop;
 mod tracebacks;
-mod vars;
+pub mod vars;
 
 pub use vars::{BYTES_PER_TOKEN, Vars};
 

@@ -23,6 +23,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use ansi::Cleaner;
 pub use cursor::{Batch, Cursor};
 pub use encode::LineView;
 pub use feed::{Feed, Limits};
@@ -32,5 +33,5 @@ pub use level::{
     shaped,
 };
 pub use search::{RawText, Selected, Selection};
-pub use split::LINE_LIMIT;
+pub use split::{LINE_LIMIT, Splitter};
 pub use writer::Observer;

@@ -22,6 +22,8 @@ pub struct Launch {
     pub program: Option<String>,
     /// Its arguments, without the program or the image's entry point.
     pub args: Vec<String>,
+    /// Further arguments that are good to have: a container that was created without them is not created anew for them.
+    pub extras: Vec<String>,
     /// Variables to set, besides what the engine or the environment brings. None of our own.
     pub env: BTreeMap<String, String>,
     /// The port that the API listens on inside.

@@ -29,6 +29,8 @@ pub struct DashboardTable {
     pub hosts: Option<Vec<String>>,
     /// `DOCKER_HOST`
     pub docker_host: Option<String>,
+    /// `SERVICES_NVML_LIBRARY`
+    pub nvml_library: Option<String>,
 }
 
 /// `[[service]]`
@@ -57,6 +59,10 @@ pub struct ServiceTable {
     pub gpu_memory_utilization: Option<TextOrNumber>,
     /// Further arguments.
     pub args: Option<Vec<String>>,
+    /// `VLLM_START_SILENCE_S`
+    pub start_silence_s: Option<TextOrNumber>,
+    /// `VLLM_SMOKE_TEST`
+    pub smoke_test: Option<bool>,
     /// `VLLM_API_KEY`
     pub api_key: Option<String>,
     /// `HF_TOKEN`

@@ -124,6 +124,21 @@ fn text(what: &str) -> Result<String, String> {
     Ok(what.to_owned())
 }
 
+fn seconds(what: &str) -> Result<u64, String> {
+    what.parse()
+        .ok()
+        .filter(|s| (1..=86_400).contains(s))
+        .ok_or_else(|| "allowed is a whole number of seconds from 1 to 86400".to_owned())
+}
+
+fn switch(what: &str) -> Result<bool, String> {
+    match what {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err("allowed are true and false".to_owned()),
+    }
+}
+
 fn runtime(what: &str) -> Result<RuntimeChoice, String> {
     match what {
         "auto" => Ok(RuntimeChoice::Auto),
@@ -224,6 +239,9 @@ impl Sources {
         let docker_host =
             reader.read("DOCKER_HOST", picked.filter(|p| !p.value.is_empty()), None, docker_host);
 
+        let picked = reader.pick(Some("SERVICES_NVML_LIBRARY"), None, file.dashboard.nvml_library.clone());
+        let nvml_library = reader.read("SERVICES_NVML_LIBRARY", picked, None, |text| path(text).map(Some));
+
         let mut warnings = Vec::new();
         let tables = if file.service.is_empty() {
             vec![ServiceTable { name: "vllm".into(), ..Default::default() }]
@@ -276,7 +294,7 @@ impl Sources {
         }
         if reader.wrong.is_empty() {
             Ok(Config {
-                dashboard: Dashboard { addr, hosts, state_dir, config, docker_host, links },
+                dashboard: Dashboard { addr, hosts, state_dir, config, docker_host, nvml_library, links },
                 services,
                 warnings,
             })
@@ -320,6 +338,9 @@ impl Sources {
         let container = get("VLLM_CONTAINER", f.vllm_container.as_ref(), table.container);
         let api_key = get("VLLM_API_KEY", None, table.api_key);
         let hf_token = get("HF_TOKEN", None, table.hf_token);
+        let silence =
+            get("VLLM_START_SILENCE_S", None, table.start_silence_s.map(file::TextOrNumber::into_text));
+        let smoke = get("VLLM_SMOKE_TEST", None, table.smoke_test.map(|b| b.to_string()));
         let args = match table.args {
             Some(list) => {
                 if list.iter().any(|a| a.len() > 8192 || a.contains('\0')) {
@@ -347,6 +368,8 @@ impl Sources {
             container: reader.read(&container.0, container.1, default_container, ContainerName::parse),
             api_key: reader.read(&api_key.0, api_key.1, None, |t| Secret::parse(t).map(Some)),
             hf_token: reader.read(&hf_token.0, hf_token.1, None, |t| Secret::parse(t).map(Some)),
+            start_silence: reader.read(&silence.0, silence.1, 300, seconds),
+            smoke_test: reader.read(&smoke.0, smoke.1, false, switch),
             args,
             name,
         })

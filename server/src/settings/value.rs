@@ -59,6 +59,11 @@ impl ApiUrl {
         Ok(Self { host: authority.host().to_owned(), port, path })
     }
 
+    /// The same at another port.
+    pub fn with_port(&self, port: u16) -> Self {
+        Self { port, ..self.clone() }
+    }
+
     /// The port.
     pub const fn port(&self) -> u16 {
         self.port

@@ -1,20 +1,25 @@
 //! All services: their tasks, and the picture of the world that viewers are shown.
 
 use super::task::{Handle, Mail, Task};
+use crate::gpu::{Owner, Paths};
 use crate::logs::Feed;
 use crate::runtime::Runtime;
 use crate::runtime::docker::{self, DockerRuntime, Engine, EngineEvent, Recipes};
 use crate::runtime::process::{Mode, ProcessRuntime, ProcessSettings};
-use crate::settings::{Config, ContainerName, RuntimeChoice, ServiceConfig, Sourced};
+use crate::settings::edit::{self, EditError};
+use crate::settings::{Config, ContainerName, RuntimeChoice, ServiceConfig, Sourced, Sources};
 use crate::store::Store;
+use crate::vllm::http::Http;
 use crate::vllm::launch::DIALECT;
+use crate::vllm::metrics::requests_under_way;
 use app::api::{ApiError, Caller, Control};
 use app::model::{
     Candidate, ForeignProcess, Gpu, GpuStatus, Host, Line, LogSummary, Origin, RuntimeKind, Service,
-    ServiceName, Setting, Snapshot, State, Timestamp, Verb, Wish,
+    ServiceMetrics, ServiceName, Setting, Snapshot, State, Timestamp, Verb, Verdict, Wish,
 };
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
@@ -25,7 +30,9 @@ use tokio_util::sync::CancellationToken;
 /// What is known of everything. Tasks write their part; viewers compare what they showed last with what is here now.
 pub struct World {
     services: RwLock<Vec<Arc<Service>>>,
-    gpus: RwLock<Arc<Vec<Gpu>>>,
+    gpus: watch::Sender<Arc<Vec<Gpu>>>,
+    metrics: RwLock<Vec<Arc<ServiceMetrics>>>,
+    owners: Mutex<Vec<Owner>>,
     host: RwLock<Arc<Host>>,
     changed: watch::Sender<u64>,
     viewers: AtomicUsize,
@@ -39,7 +46,9 @@ impl World {
             Host { name, gpu: GpuStatus::NoDriver, candidates: Vec::new(), foreign: Vec::new(), state_dir };
         Arc::new(Self {
             services: RwLock::default(),
-            gpus: RwLock::default(),
+            gpus: watch::Sender::default(),
+            metrics: RwLock::default(),
+            owners: Mutex::default(),
             host: RwLock::new(Arc::new(host)),
             changed: watch::Sender::new(0),
             viewers: AtomicUsize::new(0),
@@ -68,7 +77,43 @@ impl World {
 
     /// All GPUs.
     pub fn gpus(&self) -> Arc<Vec<Gpu>> {
-        self.gpus.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.gpus.borrow().clone()
+    }
+
+    /// Changes with every reading of the GPUs that differs from the one before.
+    pub fn watch_gpus(&self) -> watch::Receiver<Arc<Vec<Gpu>>> {
+        self.gpus.subscribe()
+    }
+
+    /// To whom processes belong.
+    pub fn owners(&self) -> Vec<Owner> {
+        self.owners.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Says which processes, or which container's, belong to a service.
+    pub fn put_owner(&self, owner: Owner) {
+        let mut owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
+        match owners.iter_mut().find(|o| o.service == owner.service) {
+            Some(old) => *old = owner,
+            None => owners.push(owner),
+        }
+    }
+
+    /// What services have counted.
+    pub fn metrics(&self) -> Vec<Arc<ServiceMetrics>> {
+        self.metrics.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts what a service has counted.
+    pub fn put_metrics(&self, new: ServiceMetrics) {
+        let mut metrics = self.metrics.write().unwrap_or_else(PoisonError::into_inner);
+        match metrics.iter_mut().find(|m| m.service == new.service) {
+            Some(old) if **old == new => return,
+            Some(old) => *old = Arc::new(new),
+            None => metrics.push(Arc::new(new)),
+        }
+        drop(metrics);
+        self.tell();
     }
 
     /// The machine.
@@ -90,14 +135,13 @@ impl World {
 
     /// Puts what the GPUs show.
     pub fn put_gpus(&self, gpus: Vec<Gpu>, status: GpuStatus) {
-        let mut news = false;
-        {
-            let mut old = self.gpus.write().unwrap_or_else(PoisonError::into_inner);
-            if **old != gpus {
+        let mut news = self.gpus.send_if_modified(|old| {
+            let differs = **old != gpus;
+            if differs {
                 *old = Arc::new(gpus);
-                news = true;
             }
-        }
+            differs
+        });
         news |= self.change_host(|host| host.gpu = status);
         if news {
             self.tell();
@@ -170,6 +214,9 @@ impl Drop for Seat {
     }
 }
 
+/// How long the engine may take to say whether requests run.
+const OBJECTION_LIMIT: Duration = Duration::from_secs(1);
+
 /// One service under care.
 struct Post {
     config: ServiceConfig,
@@ -187,6 +234,9 @@ pub struct Fleet {
     store: Arc<Store>,
     engine: Arc<Engine>,
     state_dir: PathBuf,
+    /// Where settings are read again from after a change.
+    sources: Sources,
+    config_file: PathBuf,
     stop: CancellationToken,
 }
 
@@ -228,7 +278,7 @@ fn on_path(program: &str) -> bool {
 
 impl Fleet {
     /// Takes all configured services under care.
-    pub fn start(config: &Config, store: Arc<Store>, stop: CancellationToken) -> Arc<Self> {
+    pub fn start(config: &Config, sources: Sources, store: Arc<Store>, stop: CancellationToken) -> Arc<Self> {
         let (address, found) = match &config.dashboard.docker_host.value {
             Some(address) => (address.clone(), true),
             None => default_engine(),
@@ -240,6 +290,8 @@ impl Fleet {
             store,
             engine: Engine::new(address),
             state_dir,
+            sources,
+            config_file: config.dashboard.config.value.clone(),
             stop,
         });
         let mut services = config.services.clone();
@@ -257,7 +309,9 @@ impl Fleet {
             tokio::spawn(fleet.clone().find_candidates());
         }
         tokio::spawn(fleet.clone().find_foreign());
-        tokio::spawn(crate::gpu::watch(fleet.world.clone(), fleet.stop.clone()));
+        let paths = Paths { nvml_library: config.dashboard.nvml_library.value.clone(), ..Paths::default() };
+        tokio::spawn(crate::gpu::watch(fleet.world.clone(), paths, fleet.stop.clone()));
+        tokio::spawn(super::counters::watch(fleet.world.clone(), fleet.stop.clone()));
         fleet
     }
 
@@ -480,6 +534,66 @@ impl Fleet {
         Service { uptime_s: service.started.map(|s| now.since(s) / 1000), ..service.clone() }
     }
 
+    /// What speaks against a command.
+    async fn objection(&self, service: &ServiceName, verb: Verb) -> Result<(), ApiError> {
+        let now = self.known(service)?;
+        if verb != Verb::Start && matches!(now.state, State::Running { .. } | State::Unresponsive { .. }) {
+            let base = now.api_url.as_deref().unwrap_or_default();
+            let answer = Http::default().get(base, "/metrics", None, OBJECTION_LIMIT).await;
+            let requests = answer.ok().and_then(|(_, body)| requests_under_way(&body)).unwrap_or(0);
+            if requests > 0 {
+                return Err(ApiError::RequestsRunning { service: service.to_string(), verb, requests });
+            }
+        }
+        let plan = now.plan.as_ref().filter(|_| verb != Verb::Stop);
+        let Some((plan, device)) = plan.and_then(|plan| Some((plan, plan.device.as_ref()?))) else {
+            return Ok(());
+        };
+        let short = |short_bytes, needed_bytes, available_bytes, held_by_others| {
+            let service = service.to_string();
+            ApiError::WillNotFit { service, verb, short_bytes, needed_bytes, available_bytes, held_by_others }
+        };
+        match plan.verdict {
+            Verdict::DoesNotFit { short_bytes, .. } => {
+                let needed = plan.weights_bytes + plan.overhead_bytes;
+                Err(short(short_bytes, needed, device.budget_bytes, false))
+            }
+            Verdict::HeldByOthers { short_bytes } => {
+                Err(short(short_bytes, device.budget_bytes, device.free_bytes, true))
+            }
+            Verdict::Fits | Verdict::FitsShorter { .. } | Verdict::NoGpu => Ok(()),
+        }
+    }
+
+    /// Makes the change of one remedy of the failure that is shown now.
+    fn apply_remedy(&self, service: &ServiceName, cause: &str, remedy: usize) -> Result<(), ApiError> {
+        let now = self.known(service)?;
+        let State::Failed { failure } = &now.state else { return Err(ApiError::Stale) };
+        let change = failure
+            .diagnosis
+            .as_ref()
+            .filter(|d| d.cause.id() == cause)
+            .and_then(|d| d.remedies.get(remedy)?.change.clone())
+            .ok_or(ApiError::Stale)?;
+        if let Some(container) = now.container.as_ref().filter(|c| c.adopted) {
+            return Err(ApiError::NotOurs { container: container.name.clone() });
+        }
+        let mut posts = self.posts();
+        let unknown = || ApiError::UnknownService { name: service.to_string() };
+        let post = posts.get_mut(service).ok_or_else(unknown)?;
+        edit::apply(&self.config_file, &post.config, &change).map_err(|error| match error {
+            EditError::ReadOnly(name) => ApiError::ReadOnly { name },
+            other => ApiError::File { detail: other.to_string() },
+        })?;
+        let reread = self.sources.load().map_err(|error| ApiError::File { detail: error.to_string() })?;
+        let mut config = reread.services.into_iter().find(|s| s.name == *service).ok_or_else(unknown)?;
+        if post.config.container.origin == Origin::Adopted && !config.container.is_explicit() {
+            config.container = post.config.container.clone();
+        }
+        post.config = config.clone();
+        post.handle.mail.try_send(Mail::Configure(Box::new(config))).map_err(|_| ApiError::Busy)
+    }
+
     fn known(&self, service: &ServiceName) -> Result<Arc<Service>, ApiError> {
         self.world.service(service).ok_or_else(|| ApiError::UnknownService { name: service.to_string() })
     }
@@ -498,6 +612,7 @@ impl Control for FleetControl {
             services: fleet.world.services().iter().map(|s| Fleet::dated(s, now)).collect(),
             gpus: fleet.world.gpus().to_vec(),
             images: Vec::new(),
+            metrics: fleet.world.metrics().iter().map(|m| ServiceMetrics::clone(m)).collect(),
             host: Host::clone(&fleet.world.host()),
             logs: logs.and_then(|name| fleet.feed(name).map(|feed| feed.summary(name))),
         }
@@ -536,6 +651,36 @@ impl Control for FleetControl {
         mail.try_send(Mail::Command(verb)).map_err(|_| ApiError::Busy)?;
         let wish = if verb == Verb::Stop { Wish::Stopped } else { Wish::Running };
         Ok(Service { wish, ..Fleet::dated(&now, Timestamp::now()) })
+    }
+
+    fn objection<'a>(
+        &'a self,
+        _: &'a Caller,
+        service: &'a ServiceName,
+        verb: Verb,
+    ) -> Pin<Box<dyn Future<Output = Result<(), ApiError>> + Send + 'a>> {
+        Box::pin(self.0.objection(service, verb))
+    }
+
+    fn apply_remedy(
+        &self,
+        caller: &Caller,
+        service: &ServiceName,
+        cause: &str,
+        remedy: usize,
+    ) -> Result<(), ApiError> {
+        self.0.apply_remedy(service, cause, remedy)?;
+        self.command(caller, service, Verb::Start).map(drop)
+    }
+
+    fn smoke_test(&self, _: &Caller, service: &ServiceName) -> Result<(), ApiError> {
+        let now = self.0.known(service)?;
+        if !matches!(now.state, State::Running { .. } | State::Unresponsive { .. }) {
+            return Err(ApiError::Stale);
+        }
+        let mail = self.0.posts().get(service).map(|p| p.handle.mail.clone());
+        let mail = mail.ok_or_else(|| ApiError::UnknownService { name: service.to_string() })?;
+        mail.try_send(Mail::Smoke).map_err(|_| ApiError::Busy)
     }
 
     fn adopt(&self, _: &Caller, container: &str) -> Result<ServiceName, ApiError> {

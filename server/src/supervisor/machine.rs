@@ -4,10 +4,10 @@
 //! The public state is derived by [`Machine::state`] from what was observed, so that it cannot contradict it.
 
 use crate::runtime::{Activity, Ended, Instance, InstanceId, Look, RuntimeError, StopSignal};
-use crate::vllm::probe::Probe;
+use crate::vllm::probe::{Probe, Served};
 use app::model::{
-    Failure, FailureKind, Phase, PhaseProgress, PortHolder, State, StoppedNote, Timestamp, UnreachableReason,
-    Verb, Wish,
+    Diagnosis, Failure, FailureKind, Phase, PhaseProgress, PortHolder, Release, Silence, State, StoppedNote,
+    Timestamp, UnreachableReason, Verb, Wish,
 };
 
 /// Time limits of the rules, in milliseconds.
@@ -29,6 +29,10 @@ pub struct Limits {
     pub look_again: u64,
     /// How many probes in a row must fail before it counts as unresponsive.
     pub probe_failures: u32,
+    /// A start that says nothing for longer is called silent.
+    pub silence: u64,
+    /// Between looks at a silent start.
+    pub silence_again: u64,
 }
 
 impl Default for Limits {
@@ -42,6 +46,8 @@ impl Default for Limits {
             probe_running: 5_000,
             look_again: 2_000,
             probe_failures: 3,
+            silence: 300_000,
+            silence_again: 2_000,
         }
     }
 }
@@ -63,8 +69,14 @@ pub enum Observation {
     Probed(Probe),
     /// The log tells of a phase.
     Phase(Phase, Option<PhaseProgress>),
-    /// The lines that explain the end of this instance.
-    Evidence(InstanceId, Vec<String>),
+    /// Why this instance ended, or why there is none.
+    Diagnosed(Option<InstanceId>, Box<Diagnosis>),
+    /// When the log of this instance said something last, and what.
+    Heard(InstanceId, Timestamp, String),
+    /// GPU memory that its processes hold, in bytes, where that can be read.
+    GpuMemory(Option<u64>),
+    /// What became of its GPU memory after a stop; `None` where that cannot be told.
+    Released(Option<Release>),
     /// A timer of ours ran out.
     Timer(Timer),
 }
@@ -93,6 +105,8 @@ pub enum Timer {
     Probe,
     /// Look at a runtime that could not be asked.
     Look,
+    /// Ask when a start was heard last.
+    Silence,
 }
 
 /// Something to do.
@@ -110,6 +124,10 @@ pub enum Effect {
     Follow(Box<Instance>),
     /// Ask the API now.
     Probe,
+    /// Say when the log was heard last.
+    Listen,
+    /// Wait, within a limit, until its GPU memory is back.
+    AwaitRelease,
     /// Set a timer, in milliseconds; replaces the one of the same name.
     Arm(Timer, u64),
     /// Clear a timer.
@@ -147,9 +165,13 @@ pub struct Machine {
     note: Option<StoppedNote>,
     /// It ended at this moment, where that is known.
     ended_at: Option<Timestamp>,
-    models: Vec<String>,
-    max_model_len: Option<u64>,
+    served: Served,
     port_taken: Option<PortHolder>,
+    silence: Option<Silence>,
+    gpu_memory: Option<u64>,
+    /// It has ended, and its GPU memory is waited for; the stop was asked for at this moment.
+    releasing: Option<Timestamp>,
+    release: Option<Release>,
 }
 
 impl Machine {
@@ -173,9 +195,12 @@ impl Machine {
             failure: None,
             note: None,
             ended_at: None,
-            models: Vec::new(),
-            max_model_len: None,
+            served: Served::default(),
             port_taken: None,
+            silence: None,
+            gpu_memory: None,
+            releasing: None,
+            release: None,
         }
     }
 
@@ -199,14 +224,44 @@ impl Machine {
         self.ready_since
     }
 
-    /// The names that are served, base model first; empty while it does not answer.
-    pub fn models(&self) -> &[String] {
-        &self.models
+    /// What is served; empty while it does not answer.
+    pub const fn served(&self) -> &Served {
+        &self.served
     }
 
-    /// The longest context in tokens.
-    pub const fn max_model_len(&self) -> Option<u64> {
-        self.max_model_len
+    /// The start says nothing.
+    pub const fn silence(&self) -> Option<&Silence> {
+        self.silence.as_ref()
+    }
+
+    /// GPU memory that its processes hold, in bytes.
+    pub const fn gpu_memory(&self) -> Option<u64> {
+        self.gpu_memory
+    }
+
+    /// What became of its GPU memory after the last stop.
+    pub const fn release(&self) -> Option<&Release> {
+        self.release.as_ref()
+    }
+
+    /// When a launch that is under way was asked for.
+    pub const fn launching(&self) -> Option<Timestamp> {
+        self.launching
+    }
+
+    /// When the instance ended, where that is known.
+    pub const fn ended_at(&self) -> Option<Timestamp> {
+        self.ended_at
+    }
+
+    /// What failed, whatever else is the case.
+    pub const fn failure(&self) -> Option<&Failure> {
+        self.failure.as_ref()
+    }
+
+    /// It ended while nobody watched, and nothing but its log can say why.
+    pub const fn is_unjudged(&self) -> bool {
+        matches!(self.note, Some(StoppedNote::EndedWhileAway { .. })) && self.failure.is_none()
     }
 
     /// What else answers at the service's address.
@@ -241,10 +296,13 @@ impl Machine {
         if let Some(stop) = self.stop.filter(|_| up.is_some() || self.launching.is_some()) {
             return State::Stopping { since: stop.since };
         }
+        if let Some(since) = self.releasing.filter(|_| up.is_none()) {
+            return State::Stopping { since };
+        }
         if let Some(failure) =
             self.failure.as_ref().filter(|f| up.is_none() || f.kind == FailureKind::WontStop)
         {
-            return State::Failed { failure: failure.clone() };
+            return State::Failed { failure: Box::new(failure.clone()) };
         }
         if let Some(instance) = up {
             return match (self.ready_since, self.silent) {
@@ -267,7 +325,8 @@ impl Machine {
     /// What an earlier or this dashboard should remember of an ended instance.
     pub fn outcome(&self) -> Option<State> {
         let ended = self.instance.as_ref().is_some_and(|i| matches!(i.activity, Activity::Ended(_)));
-        (ended && self.away.is_none() && self.launching.is_none()).then(|| self.state())
+        (ended && self.away.is_none() && self.launching.is_none() && self.releasing.is_none())
+            .then(|| self.state())
     }
 
     /// Takes one observation.
@@ -288,7 +347,7 @@ impl Machine {
                 return self.next(Observation::Away(reason), now);
             }
             Observation::Signalled(_, Err(RuntimeError::Refused(kind))) => {
-                self.failure = Some(Failure { kind, at: now, evidence: Vec::new() });
+                self.failure = Some(Failure { kind, at: now, diagnosis: None });
                 effects.push(Effect::Look);
             }
             Observation::Signalled(_, Ok(())) => effects.push(Effect::Look),
@@ -302,15 +361,64 @@ impl Machine {
                     }
                 }
             }
-            Observation::Evidence(id, lines) => {
-                let this = self.instance.as_ref().is_some_and(|i| i.id == id);
-                if let Some(failure) = self.failure.as_mut().filter(|_| this) {
-                    failure.evidence = lines;
+            Observation::Diagnosed(id, diagnosis) => self.diagnosed(id.as_ref(), *diagnosis, now),
+            Observation::Heard(id, at, last) => self.heard(&id, at, last, now, &mut effects),
+            Observation::GpuMemory(bytes) => {
+                self.gpu_memory = bytes;
+                if let Some(Release::Held { freed_bytes, by }) = &self.release
+                    && bytes.unwrap_or(0) == 0
+                {
+                    let rest: u64 = by.iter().filter_map(|r| r.memory_bytes).sum();
+                    self.release = Some(Release::Back { freed_bytes: freed_bytes + rest });
+                }
+            }
+            Observation::Released(release) => {
+                if self.releasing.take().is_some() {
+                    self.release = release;
+                    if self.wish == Wish::Running {
+                        self.launch(now, &mut effects);
+                    }
                 }
             }
             Observation::Timer(timer) => self.timer(timer, now, &mut effects),
         }
         effects
+    }
+
+    fn diagnosed(&mut self, id: Option<&InstanceId>, diagnosis: Diagnosis, now: Timestamp) {
+        let this = id.is_none_or(|id| self.instance.as_ref().is_some_and(|i| i.id == *id));
+        if !this {
+            return;
+        }
+        if let (Some(StoppedNote::EndedWhileAway { code }), None) = (&self.note, &self.failure) {
+            let code = *code;
+            // Nobody watched, but its log says that it failed.
+            self.note = None;
+            let kind = FailureKind::Exited { code, was_ready: self.ready_since.is_some() };
+            self.failure = Some(Failure { kind, at: self.ended_at.unwrap_or(now), diagnosis: None });
+        }
+        if let Some(failure) = &mut self.failure {
+            failure.diagnosis = Some(diagnosis);
+        }
+    }
+
+    fn heard(
+        &mut self,
+        id: &InstanceId,
+        at: Timestamp,
+        last: String,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        let this = self.is_up() && self.instance.as_ref().is_some_and(|i| i.id == *id);
+        if !this || self.ready_since.is_some() || self.stop.is_some() {
+            return;
+        }
+        let quiet = now.since(at);
+        let silent = quiet >= self.limits.silence;
+        self.silence = silent.then_some(Silence { since: at, last });
+        let wait = if silent { self.limits.silence_again } else { self.limits.silence - quiet };
+        effects.push(Effect::Arm(Timer::Silence, wait));
     }
 
     fn command(&mut self, verb: Verb, now: Timestamp, effects: &mut Vec<Effect>) {
@@ -320,7 +428,9 @@ impl Machine {
         match verb {
             Verb::Start => {
                 self.wish = Wish::Running;
-                if self.launching.is_some() {
+                if self.releasing.is_some() {
+                    // It starts as soon as its memory is back.
+                } else if self.launching.is_some() {
                     // The launch that a Stop was going to undo is wanted after all.
                     self.stop = None;
                 } else if !self.is_up() {
@@ -333,9 +443,10 @@ impl Machine {
                     self.begin_stop(now, effects);
                 } else if self.launching.is_some() {
                     self.stop = Some(StopAsked { since: now });
-                } else {
+                } else if self.releasing.is_none() {
                     self.failure = None;
-                    if let Some(i) = self.instance.as_ref().filter(|i| !i.remnants.is_empty()) {
+                    let held = matches!(self.release, Some(Release::Held { .. }));
+                    if let Some(i) = self.instance.as_ref().filter(|i| held || !i.remnants.is_empty()) {
                         effects.push(Effect::EndRemnants(i.id.clone()));
                     }
                 }
@@ -344,7 +455,7 @@ impl Machine {
                 self.wish = Wish::Running;
                 if self.is_up() {
                     self.begin_stop(now, effects);
-                } else if self.launching.is_none() {
+                } else if self.launching.is_none() && self.releasing.is_none() {
                     self.launch(now, effects);
                 }
             }
@@ -355,6 +466,7 @@ impl Machine {
         self.failure = None;
         self.note = None;
         self.stop = None;
+        self.release = None;
         self.launching = Some(now);
         if self.launch_out {
             // What the launch before brought ended before the launch itself did.
@@ -373,6 +485,7 @@ impl Machine {
             return;
         }
         self.failure = None;
+        self.silence = None;
         self.stop = Some(StopAsked { since: now });
         effects.push(Effect::Signal(instance.id.clone(), StopSignal::Terminate));
         effects.push(Effect::Disarm(Timer::Probe));
@@ -400,7 +513,7 @@ impl Machine {
                         if let FailureKind::PortInUse { by, .. } = &kind {
                             self.port_taken = Some(by.clone());
                         }
-                        self.failure = Some(Failure { kind, at: now, evidence: Vec::new() });
+                        self.failure = Some(Failure { kind, at: now, diagnosis: None });
                         effects.push(Effect::Look);
                     }
                 }
@@ -464,6 +577,8 @@ impl Machine {
         if !same {
             self.ended_at = None;
             self.note = None;
+            self.releasing = None;
+            self.release = None;
             if self.stop.is_none() {
                 // Whoever started it, here or in a terminal, wants it to run: the last wish wins.
                 self.wish = Wish::Running;
@@ -483,6 +598,9 @@ impl Machine {
         } else if self.stop.is_none() && (!same || was_away) {
             self.probe_wait = self.limits.probe_start;
             effects.push(Effect::Probe);
+            if self.ready_since.is_none() {
+                effects.push(Effect::Arm(Timer::Silence, self.limits.silence));
+            }
         }
     }
 
@@ -525,7 +643,7 @@ impl Machine {
         if self.stop.take().is_none() {
             self.wish = Wish::Stopped;
             let kind = FailureKind::Exited { code: -1, was_ready: false };
-            self.failure.get_or_insert(Failure { kind, at: now, evidence: Vec::new() });
+            self.failure.get_or_insert(Failure { kind, at: now, diagnosis: None });
         }
     }
 
@@ -533,22 +651,25 @@ impl Machine {
         self.phase = None;
         self.ready_since = None;
         self.silent = None;
-        self.models = Vec::new();
-        self.max_model_len = None;
+        self.served = Served::default();
+        self.silence = None;
         self.port_taken = None;
         self.probe_wait = self.limits.probe_start;
     }
 
     fn disarm(&self, effects: &mut Vec<Effect>) {
-        effects.extend([Timer::TermAgain, Timer::Kill, Timer::GiveUp, Timer::Probe].map(Effect::Disarm));
+        effects.extend(
+            [Timer::TermAgain, Timer::Kill, Timer::GiveUp, Timer::Probe, Timer::Silence].map(Effect::Disarm),
+        );
     }
 
     /// Nothing is to be expected of this run any more.
     fn run_is_over(&mut self, effects: &mut Vec<Effect>) {
         self.disarm(effects);
         self.launching = None;
-        self.models = Vec::new();
+        self.served = Served::default();
         self.silent = None;
+        self.silence = None;
     }
 
     /// It ended while we watched: who asked decides, never the exit code.
@@ -557,8 +678,11 @@ impl Machine {
         self.ended_at = Some(ended.at);
         self.failure = None;
         self.note = removed.then_some(StoppedNote::Removed);
-        if self.stop.take().is_some() {
-            if self.wish == Wish::Running {
+        if let Some(stop) = self.stop.take() {
+            if self.gpu_memory.is_some_and(|bytes| bytes > 0) {
+                self.releasing = Some(stop.since);
+                effects.push(Effect::AwaitRelease);
+            } else if self.wish == Wish::Running {
                 self.launch(now, effects);
             }
             return;
@@ -568,7 +692,7 @@ impl Machine {
             self.note = Some(if removed { StoppedNote::Removed } else { StoppedNote::StoppedOutside });
             return;
         }
-        self.failure = Some(Failure { kind: self.failure_of(ended), at: ended.at, evidence: Vec::new() });
+        self.failure = Some(Failure { kind: self.failure_of(ended), at: ended.at, diagnosis: None });
     }
 
     fn failure_of(&self, ended: &Ended) -> FailureKind {
@@ -584,15 +708,14 @@ impl Machine {
         self.ended_at = Some(ended.at);
         self.wish = Wish::Stopped;
         match known {
-            Some(State::Failed { failure }) => self.failure = Some(failure),
+            Some(State::Failed { failure }) => self.failure = Some(*failure),
             Some(State::Stopped { note, .. }) => self.note = note,
             // Codes of ordinary ends: nothing says that it failed.
             _ if !ended.oom && matches!(ended.code, 0 | 130 | 137 | 143) => {
                 self.note = Some(StoppedNote::EndedWhileAway { code: ended.code });
             }
             _ => {
-                self.failure =
-                    Some(Failure { kind: self.failure_of(ended), at: ended.at, evidence: Vec::new() });
+                self.failure = Some(Failure { kind: self.failure_of(ended), at: ended.at, diagnosis: None });
             }
         }
     }
@@ -606,9 +729,9 @@ impl Machine {
                 self.ready_since.get_or_insert(now);
                 self.silent = None;
                 self.port_taken = None;
+                self.silence = None;
                 if let Some(served) = served {
-                    self.models = served.models;
-                    self.max_model_len = served.max_model_len;
+                    self.served = served;
                 }
                 effects.push(Effect::Arm(Timer::Probe, self.limits.probe_running));
             }
@@ -635,6 +758,12 @@ impl Machine {
             }
             return;
         }
+        if timer == Timer::Silence {
+            if self.is_up() && self.ready_since.is_none() && self.stop.is_none() {
+                effects.push(Effect::Listen);
+            }
+            return;
+        }
         if timer == Timer::Probe {
             if self.is_up() && self.away.is_none() && self.stop.is_none() {
                 effects.push(Effect::Probe);
@@ -658,10 +787,10 @@ impl Machine {
             }
             Timer::GiveUp => {
                 self.stop = None;
-                self.failure = Some(Failure { kind: FailureKind::WontStop, at: now, evidence: Vec::new() });
+                self.failure = Some(Failure { kind: FailureKind::WontStop, at: now, diagnosis: None });
                 effects.push(Effect::Look);
             }
-            Timer::Probe | Timer::Look => {}
+            Timer::Probe | Timer::Look | Timer::Silence => {}
         }
     }
 }

@@ -4,7 +4,8 @@ use super::machine::{Effect, Limits, Machine, Observation, Recalled, Timer};
 use crate::runtime::{Activity, Ended, Instance, InstanceId, Look, RuntimeError, StopSignal};
 use crate::vllm::probe::{Probe, Served};
 use app::model::{
-    FailureKind, Phase, PortHolder, State, StoppedNote, Timestamp, UnreachableReason, Verb, Wish,
+    Cause, Diagnosis, Facts, FailureKind, Phase, PortHolder, Release, State, StoppedNote, Timestamp,
+    UnreachableReason, Verb, Wish,
 };
 use proptest::prelude::*;
 
@@ -27,6 +28,14 @@ fn instance(start: i64, activity: Activity) -> Box<Instance> {
     })
 }
 
+fn id(start: i64) -> InstanceId {
+    InstanceId { id: "ab".into(), started_ns: (T0 + start) * 1_000_000 }
+}
+
+fn diagnosis(cause: Cause) -> Diagnosis {
+    Diagnosis { cause, evidence: Vec::new(), facts: Facts::default(), remedies: Vec::new() }
+}
+
 fn looked(look: Look) -> Observation {
     Observation::Looked(look, Recalled::default())
 }
@@ -43,7 +52,11 @@ fn ended(start: i64, code: i64, asked_outside: bool) -> Observation {
 }
 
 fn ready() -> Observation {
-    Observation::Probed(Probe::Ready(Some(Served { models: vec!["lydia".into()], max_model_len: Some(512) })))
+    Observation::Probed(Probe::Ready(Some(Served {
+        models: vec!["lydia".into()],
+        max_model_len: Some(512),
+        ..Served::default()
+    })))
 }
 
 fn word(machine: &Machine) -> &'static str {
@@ -87,7 +100,10 @@ fn a_start_goes_from_nothing_over_starting_to_running_and_runs_from_the_moment_i
     assert!(matches!(m.state(), State::Starting { phase: Phase::Create, .. }));
     assert_eq!(m.next(Observation::Launched(Ok(())), at(2)), [Effect::Look]);
     let effects = m.next(up(2), at(3));
-    assert!(matches!(effects[..], [Effect::Follow(_), Effect::Probe]), "{effects:?}");
+    assert!(
+        matches!(effects[..], [Effect::Follow(_), Effect::Probe, Effect::Arm(Timer::Silence, 300_000)]),
+        "{effects:?}"
+    );
     m.next(Observation::Phase(Phase::Load, None), at(4));
     assert!(matches!(m.state(), State::Starting { phase: Phase::Load, .. }));
     m.next(Observation::Probed(Probe::Silent), at(5));
@@ -238,14 +254,81 @@ fn a_crash_right_at_the_start_is_a_failure_of_that_start() {
     let effects = m.next(ended(2, 2, false), at(60));
     assert!(matches!(effects[0], Effect::Follow(_)), "its log is read: {effects:?}");
     assert_eq!(failure(&m), FailureKind::Exited { code: 2, was_ready: false });
-    m.next(
-        Observation::Evidence(
-            InstanceId { id: "ab".into(), started_ns: (T0 + 2) * 1_000_000 },
-            vec!["why".into()],
-        ),
-        at(70),
+    let other = InstanceId { id: "another".into(), started_ns: 1 };
+    m.next(Observation::Diagnosed(Some(other), Box::new(diagnosis(Cause::Killed))), at(65));
+    assert!(matches!(m.state(), State::Failed { failure } if failure.diagnosis.is_none()), "a late word");
+    m.next(Observation::Diagnosed(Some(id(2)), Box::new(diagnosis(Cause::UnknownArgument))), at(70));
+    assert!(
+        matches!(m.state(), State::Failed { failure } if failure.diagnosis == Some(diagnosis(Cause::UnknownArgument)))
     );
-    assert!(matches!(m.state(), State::Failed { failure } if failure.evidence == ["why"]));
+}
+
+#[test]
+fn a_stop_is_over_when_the_gpu_memory_is_back() {
+    let mut m = running();
+    m.next(Observation::GpuMemory(Some(8 << 30)), at(150));
+    m.next(Observation::Command(Verb::Stop), at(200));
+    let effects = m.next(ended(2, 0, false), at(300));
+    assert!(effects.contains(&Effect::AwaitRelease));
+    assert_eq!(m.state(), State::Stopping { since: at(200) }, "gone, but its memory is not seen to be back");
+    assert_eq!(m.outcome(), None);
+    m.next(Observation::Command(Verb::Stop), at(310));
+    m.next(Observation::GpuMemory(Some(0)), at(320));
+    let back = Release::Back { freed_bytes: 8 << 30 };
+    assert_eq!(m.next(Observation::Released(Some(back.clone())), at(330)), []);
+    assert_eq!(word(&m), "stopped");
+    assert_eq!(m.release(), Some(&back));
+}
+
+#[test]
+fn a_restart_waits_for_the_memory_of_the_run_before() {
+    let mut m = running();
+    m.next(Observation::GpuMemory(Some(8 << 30)), at(150));
+    m.next(Observation::Command(Verb::Restart), at(200));
+    let effects = m.next(ended(2, 0, false), at(300));
+    assert!(effects.contains(&Effect::AwaitRelease) && !effects.contains(&Effect::Launch));
+    assert_eq!(m.next(Observation::Released(None), at(400)), [Effect::Launch]);
+    assert_eq!(word(&m), "starting");
+}
+
+#[test]
+fn a_crash_does_not_wait_for_memory() {
+    let mut m = running();
+    m.next(Observation::GpuMemory(Some(8 << 30)), at(150));
+    let effects = m.next(ended(2, 1, false), at(300));
+    assert!(!effects.contains(&Effect::AwaitRelease));
+    assert_eq!(word(&m), "failed");
+}
+
+#[test]
+fn what_ended_while_nobody_watched_is_judged_by_its_log() {
+    let mut m = Machine::new(Limits::default(), Wish::Running);
+    m.next(ended(2, 0, false), at(60));
+    assert!(m.is_unjudged());
+    m.next(Observation::Diagnosed(Some(id(2)), Box::new(diagnosis(Cause::EngineDied))), at(70));
+    assert_eq!(failure(&m), FailureKind::Exited { code: 0, was_ready: false });
+    assert!(!m.is_unjudged());
+}
+
+#[test]
+fn a_start_that_says_nothing_is_called_silent_until_it_speaks_and_goes_on_all_the_same() {
+    let mut m = Machine::new(Limits { silence: 1_000, ..Limits::default() }, Wish::Stopped);
+    m.next(looked(Look::Absent), at(0));
+    m.next(Observation::Command(Verb::Start), at(1));
+    m.next(Observation::Launched(Ok(())), at(2));
+    assert!(m.next(up(2), at(3)).contains(&Effect::Arm(Timer::Silence, 1_000)));
+    assert_eq!(m.next(Observation::Timer(Timer::Silence), at(1_003)), [Effect::Listen]);
+    let again = m.next(Observation::Heard(id(2), at(600), "half way".into()), at(1_003));
+    assert_eq!(again, [Effect::Arm(Timer::Silence, 597)], "it spoke meanwhile");
+    assert_eq!(m.silence(), None);
+    let effects = m.next(Observation::Heard(id(2), at(600), "half way".into()), at(1_700));
+    assert_eq!(effects, [Effect::Arm(Timer::Silence, 2_000)], "nothing is killed");
+    assert_eq!(m.silence().map(|s| (s.since, s.last.as_str())), Some((at(600), "half way")));
+    assert_eq!(word(&m), "starting");
+    m.next(Observation::Heard(id(2), at(3_600), "more".into()), at(3_700));
+    assert_eq!(m.silence(), None);
+    m.next(ready(), at(4_000));
+    assert_eq!(m.next(Observation::Timer(Timer::Silence), at(9_000)), []);
 }
 
 #[test]

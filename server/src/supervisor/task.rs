@@ -3,19 +3,23 @@
 use super::fleet::World;
 use super::follow::Follower;
 use super::machine::{Effect, Limits, Machine, Observation, Recalled, Timer};
+use super::planner::{self, Figures, Planner};
+use crate::gpu::Owner;
 use crate::logs::Feed;
-use crate::runtime::{Hint, Launch, Look, Runtime, RuntimeError};
+use crate::runtime::{Activity, Hint, Launch, Look, Runtime, RuntimeError};
 use crate::settings::ServiceConfig;
 use crate::store::{RunRow, Store};
 use crate::vllm::http::Http;
 use crate::vllm::probe::{holder, probe};
-use crate::vllm::{launch::launch, phases::PhaseTracker};
+use crate::vllm::smoke::smoke;
+use crate::vllm::{launch::launch, verdict, witness::Witness};
 use app::model::{
-    FailureKind, Phase, PhaseProgress, PortHolder, RuntimeKind, Service, ServiceKind, State, Timestamp,
-    UnreachableReason, Verb, Wish,
+    FailureKind, Gpu, GpuProcess, MemoryPlan, Phase, PhaseProgress, PhaseTime, PortHolder, Release, Remnant,
+    RuntimeKind, Service, ServiceKind, ServiceName, Smoke, Start, State, Timestamp, UnreachableReason,
+    UsualTime, Verb, Wish,
 };
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -25,11 +29,22 @@ use tokio_util::sync::CancellationToken;
 /// How often the list of models is asked for while it is known.
 const MODELS_EVERY: Duration = Duration::from_secs(60);
 
+/// How long GPU memory may take to come back after a stop.
+const RELEASE_LIMIT: Duration = Duration::from_secs(10);
+
 /// What reaches a service's task.
 #[derive(Debug)]
 pub enum Mail {
     /// A user asked.
     Command(Verb),
+    /// The settings were changed; they apply at the next start.
+    Configure(Box<ServiceConfig>),
+    /// A model's figures were read.
+    Figures(Figures),
+    /// A short completion is wanted as a test.
+    Smoke,
+    /// The test has an answer.
+    Smoked(crate::runtime::InstanceId, Smoke),
     /// A job of ours has a result.
     Result(Observation),
     /// A look ended; the number says which launches it had seen.
@@ -62,7 +77,15 @@ pub struct Task {
     mail: mpsc::Sender<Mail>,
     settled: watch::Sender<bool>,
     phases: watch::Receiver<Option<(Phase, Option<PhaseProgress>)>>,
-    tracker: Arc<Mutex<PhaseTracker>>,
+    witness: Arc<Mutex<Witness>>,
+    /// When the launch under way, or the one that brought this instance, was asked for.
+    launch_asked: Option<Timestamp>,
+    /// This instance's log was read to its end.
+    log_complete: bool,
+    smoke: Option<Smoke>,
+    planner: Planner,
+    /// What phases usually take, and of how many starts that was learned.
+    usual: (Vec<UsualTime>, u32),
     timers: HashMap<Timer, Instant>,
     jobs: JoinSet<()>,
     /// A look is under way; whether another is wanted after it.
@@ -71,6 +94,8 @@ pub struct Task {
     epoch: u64,
     run: Option<u64>,
     follower: Option<Follower>,
+    /// The engine's version as it is remembered.
+    version: Option<String>,
     probing: bool,
     probed: bool,
     /// When `/v1/models` was asked last: its answer changes only with adapters.
@@ -91,21 +116,17 @@ impl Task {
     ) -> (Self, Handle, mpsc::Receiver<Mail>) {
         let (mail, inbox) = mpsc::channel(64);
         let (settled, settled_seen) = watch::channel(false);
-        let tracker = Arc::new(Mutex::new(PhaseTracker::new()));
+        let witness = Arc::new(Mutex::new(Witness::new(Timestamp::now(), None)));
         let (phase_out, phases) = watch::channel(None);
         // A service that moves to another container keeps its log, and the log its viewers.
         let feed = feed.unwrap_or_else(|| {
             Arc::new(Feed::new(crate::vllm::grammar::classify, crate::logs::Limits::default()))
         });
         {
-            let tracker = tracker.clone();
+            let witness = witness.clone();
             // The latest phase wins: a watch holds one value however fast the log comes.
             feed.observe(Box::new(move |line| {
-                let mut tracker = tracker.lock().unwrap_or_else(PoisonError::into_inner);
-                let change = match line.seq {
-                    Some(_) => tracker.line(line.text, line.stream),
-                    None => tracker.progress(line.text),
-                };
+                let change = witness.lock().unwrap_or_else(PoisonError::into_inner).hear(&line);
                 if change.is_some() {
                     // Nobody listens only when the task is gone.
                     let _ = phase_out.send(change);
@@ -115,7 +136,10 @@ impl Task {
         let wish = store.wish(&config.name).unwrap_or(Wish::Stopped);
         let handle = Handle { mail: mail.clone(), feed: feed.clone(), settled: settled_seen };
         let task = Self {
-            machine: Machine::new(Limits::default(), wish),
+            machine: Machine::new(
+                Limits { silence: config.start_silence.value * 1000, ..Limits::default() },
+                wish,
+            ),
             config,
             kind,
             runtime,
@@ -126,13 +150,19 @@ impl Task {
             mail,
             settled,
             phases,
-            tracker,
+            witness,
+            launch_asked: None,
+            log_complete: false,
+            smoke: None,
+            planner: Planner::default(),
+            usual: (Vec::new(), 0),
             timers: HashMap::new(),
             jobs: JoinSet::new(),
             looking: None,
             epoch: 0,
             run: None,
             follower: None,
+            version: None,
             probing: false,
             probed: false,
             models_asked: None,
@@ -148,6 +178,7 @@ impl Task {
             let (runtime, stop) = (self.runtime.clone(), self.stop.clone());
             self.jobs.spawn(async move { runtime.watch(hint_out, stop).await });
         }
+        let mut gpus = self.world.watch_gpus();
         self.publish();
         loop {
             let timer = self.timers.iter().min_by_key(|(_, at)| **at).map(|(timer, at)| (*timer, *at));
@@ -165,6 +196,17 @@ impl Task {
                 () = tokio::time::sleep_until(timer.map_or_else(Instant::now, |t| t.1)), if timer.is_some() => {
                     timer.map(|(timer, _)| { self.timers.remove(&timer); Observation::Timer(timer) })
                 }
+                Ok(()) = gpus.changed() => {
+                    let held = held_by(&gpus.borrow_and_update(), &self.config.name);
+                    self.read_figures();
+                    if held == self.machine.gpu_memory() {
+                        // Who else holds memory may have changed.
+                        self.publish();
+                        None
+                    } else {
+                        Some(Observation::GpuMemory(held))
+                    }
+                }
                 Some(_) = self.jobs.join_next(), if !self.jobs.is_empty() => None,
             };
             if let Some(observation) = observation {
@@ -178,6 +220,28 @@ impl Task {
     fn open(&mut self, mail: Mail) -> Option<Observation> {
         match mail {
             Mail::Command(verb) => Some(Observation::Command(verb)),
+            Mail::Smoke => {
+                self.smoke();
+                None
+            }
+            Mail::Smoked(id, smoke) => {
+                if self.machine.instance().is_some_and(|i| i.id == id) {
+                    self.smoke = Some(smoke);
+                    self.publish();
+                }
+                None
+            }
+            Mail::Figures(figures) => {
+                self.planner.learned(figures);
+                self.publish();
+                None
+            }
+            Mail::Configure(config) => {
+                self.config = *config;
+                self.read_figures();
+                self.publish();
+                None
+            }
             Mail::Result(observation) => {
                 match &observation {
                     Observation::Launched(_) => self.epoch += 1,
@@ -207,10 +271,12 @@ impl Task {
             }
             Mail::LogComplete(id) => {
                 // A late word of an instance before this one must not close this one's run.
-                self.machine.instance().is_some_and(|i| i.id == id).then(|| {
-                    self.feed.close_run();
-                    Observation::Evidence(id, self.feed.evidence(10))
-                })
+                if self.machine.instance().is_none_or(|i| i.id != id) {
+                    return None;
+                }
+                self.feed.close_run();
+                self.log_complete = true;
+                self.judge()
             }
         }
     }
@@ -243,10 +309,13 @@ impl Task {
         let stopping = self.machine.is_stopping();
         let (wish, ready, outcome) =
             (self.machine.wish(), self.machine.ready_since(), self.machine.outcome());
-        let failed_before = matches!(self.machine.state(), State::Failed { .. });
+        let probed = matches!(observation, Observation::Probed(_));
         let effects = self.machine.next(observation, Timestamp::now());
         for effect in effects {
             self.carry_out(effect);
+        }
+        if let Some(verdict) = self.judge() {
+            self.machine.next(verdict, Timestamp::now());
         }
         if self.machine.is_stopping() != stopping {
             let instance = self.machine.instance().filter(|_| !stopping).map(|i| i.id.key());
@@ -255,26 +324,59 @@ impl Task {
         if self.machine.wish() != wish {
             self.store.set_wish(&self.config.name, self.machine.wish());
         }
+        let mut smoke_now = false;
         if let Some(run) = self.run {
             if let Some(at) = self.machine.ready_since().filter(|at| ready != Some(*at)) {
                 self.store.set_ready(run, at);
-            }
-            if !failed_before
-                && matches!(self.machine.state(), State::Failed { .. })
-                && !self.machine.is_up()
-                && let Some(id) = self.machine.instance().map(|i| i.id.clone())
-            {
-                let lines = self.feed.evidence(10);
-                self.machine.next(Observation::Evidence(id, lines), Timestamp::now());
+                if probed {
+                    let phases = self.witness().phases(Some(at));
+                    self.store.learn_start(&self.start_key(), run, &phases);
+                    smoke_now = self.config.smoke_test.value;
+                }
             }
             if let Some(now) = self.machine.outcome().filter(|now| outcome.as_ref() != Some(now)) {
                 self.store.set_outcome(run, &now);
             }
         }
+        if let Some(version) =
+            self.machine.served().version.clone().filter(|v| self.version.as_ref() != Some(v))
+        {
+            self.store.set_fact(&self.version_key(), &version);
+            self.version = Some(version);
+        }
+        self.read_figures();
         self.publish();
+        if smoke_now {
+            self.smoke();
+        }
         if !*self.settled.borrow() && !self.machine.is_waiting() && (!self.machine.is_up() || self.probed) {
             self.settled.send_replace(true);
         }
+    }
+
+    /// Why it failed, as far as that is known by now: at once by what the log has told, again when it was read to its end.
+    fn judge(&self) -> Option<Observation> {
+        let instance = self.machine.instance();
+        let adopted = self.is_adopted();
+        let id = instance.map(|i| i.id.clone());
+        let ended = instance.is_some_and(|i| matches!(i.activity, Activity::Ended(_)));
+        let witness = self.witness();
+        let found = match self.machine.failure() {
+            Some(failure)
+                if failure.diagnosis.is_none() || (ended && self.log_complete && failure.kind.is_end()) =>
+            {
+                verdict::of(&failure.kind, witness.explainer(), &self.config, adopted)?
+            }
+            // Nobody watched its end: only a log that proves a failure makes it one.
+            None if self.machine.is_unjudged() && self.log_complete => {
+                let kind = FailureKind::Exited { code: -1, was_ready: self.machine.ready_since().is_some() };
+                let found = verdict::of(&kind, witness.explainer(), &self.config, adopted)?;
+                (witness.explainer().failed()).then_some(found)?
+            }
+            _ => return None,
+        };
+        let known = self.machine.failure().and_then(|f| f.diagnosis.as_ref());
+        (known != Some(&found)).then(|| Observation::Diagnosed(id, Box::new(found)))
     }
 
     fn carry_out(&mut self, effect: Effect) {
@@ -282,6 +384,8 @@ impl Task {
             Effect::Launch => self.launch(),
             Effect::Look => self.look(),
             Effect::Probe => self.probe(),
+            Effect::Listen => self.listen(),
+            Effect::AwaitRelease => self.await_release(),
             Effect::Arm(timer, ms) => {
                 self.timers.insert(timer, Instant::now() + Duration::from_millis(ms));
             }
@@ -312,6 +416,90 @@ impl Task {
         });
     }
 
+    /// Asks for a short completion, one at a time.
+    fn smoke(&mut self) {
+        let Some(id) = self.machine.instance().map(|i| i.id.clone()) else { return };
+        let first = self.machine.served().models.first();
+        let model = first.unwrap_or(&self.config.model_name.value).clone();
+        if matches!(self.smoke, Some(Smoke::Running { .. })) {
+            return;
+        }
+        self.smoke = Some(Smoke::Running { since: Timestamp::now() });
+        self.publish();
+        let (http, base, mail) = (self.http.clone(), self.api_base(), self.mail.clone());
+        let key = self.config.api_key.value.clone();
+        self.jobs.spawn(async move {
+            let smoke = smoke(&http, &base, key.as_ref().map(|k| k.reveal()), &model).await;
+            // Only a task that is gone does not take its mail.
+            let _ = mail.send(Mail::Smoked(id, smoke)).await;
+        });
+    }
+
+    /// Reads what is known of the model, where a plan is wanted and its figures are not fresh.
+    fn read_figures(&mut self) {
+        if self.machine.is_up() || self.is_adopted() {
+            return;
+        }
+        let version = self.store.fact(&self.version_key());
+        if let Some(ask) = self.planner.needs(&self.config, version.as_deref()) {
+            let mail = self.mail.clone();
+            self.jobs.spawn(async move {
+                if let Ok(figures) = tokio::task::spawn_blocking(move || planner::read(ask)).await {
+                    // Only a task that is gone does not take its mail.
+                    let _ = mail.send(Mail::Figures(figures)).await;
+                }
+            });
+        }
+    }
+
+    fn is_adopted(&self) -> bool {
+        self.machine.instance().and_then(|i| i.container.as_ref()).is_some_and(|c| c.adopted)
+    }
+
+    /// What the next start needs; an adopted container's arguments are its own.
+    fn plan(&self) -> Option<MemoryPlan> {
+        let idle = !self.machine.is_up() && self.machine.launching().is_none() && !self.is_adopted();
+        idle.then(|| self.planner.plan(&self.config.name, &self.config, &self.world.gpus()))?
+    }
+
+    /// Waits until the GPUs show no memory of this service any more, and names who holds what is left.
+    fn await_release(&mut self) {
+        let (world, name) = (self.world.clone(), self.config.name.clone());
+        let before = self.machine.gpu_memory().unwrap_or(0);
+        self.job(async move {
+            // The GPUs are read only while somebody looks: this does.
+            let _seat = world.take_seat();
+            let mut gpus = world.watch_gpus();
+            let wait = async {
+                while held_by(&gpus.borrow_and_update(), &name).is_some_and(|held| held > 0) {
+                    if gpus.changed().await.is_err() {
+                        break;
+                    }
+                }
+            };
+            let back = tokio::time::timeout(RELEASE_LIMIT, wait).await.is_ok();
+            let gpus = world.gpus();
+            let held = held_by(&gpus, &name).unwrap_or(0);
+            let freed_bytes = before.saturating_sub(held);
+            Observation::Released(Some(if back {
+                Release::Back { freed_bytes }
+            } else {
+                Release::Held { freed_bytes, by: holders(&gpus, &name) }
+            }))
+        });
+    }
+
+    fn listen(&mut self) {
+        let Some(id) = self.machine.instance().map(|i| i.id.clone()) else { return };
+        let started = Timestamp::from_nanos(id.started_ns);
+        let (at, last) = {
+            let witness = self.witness();
+            let (at, last) = witness.last();
+            (at.map_or(started, |at| at.max(started)), last.to_owned())
+        };
+        self.job(async move { Observation::Heard(id, at, last) });
+    }
+
     fn look(&mut self) {
         if let Some(again) = &mut self.looking {
             *again = true;
@@ -325,13 +513,56 @@ impl Task {
         });
     }
 
-    fn forget_phases(&self) {
-        *self.tracker.lock().unwrap_or_else(PoisonError::into_inner) = PhaseTracker::new();
+    fn witness(&self) -> MutexGuard<'_, Witness> {
+        self.witness.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the times of a start depend on: the image or program, and the model. An adopted container's command never
+    /// changes, so its name stands for its model.
+    fn start_key(&self) -> String {
+        let container = self.machine.instance().and_then(|i| i.container.as_ref());
+        let (what, model) = match container {
+            Some(c) if c.adopted => ("container", c.name.as_str()),
+            _ => ("model", self.config.model.value.as_deref().unwrap_or_default()),
+        };
+        format!("{:?} {} {what} {model}", self.kind, self.engine())
+    }
+
+    /// What runs the engine: the image, or the program.
+    fn engine(&self) -> String {
+        match self.kind {
+            RuntimeKind::Docker => self
+                .machine
+                .instance()
+                .and_then(|i| i.image.clone())
+                .unwrap_or_else(|| self.config.image.value.to_string()),
+            RuntimeKind::Process => "vllm".to_owned(),
+            RuntimeKind::Demo => "demo".to_owned(),
+        }
+    }
+
+    /// The start as the page shows it.
+    fn start(&self) -> Option<Start> {
+        let (usual, learned_from) = self.usual.clone();
+        let phases = if let Some(at) = self.machine.launching().filter(|_| !self.machine.is_up()) {
+            vec![PhaseTime { phase: Phase::Create, at, took_ms: None }]
+        } else {
+            let over = self.machine.ready_since().or_else(|| self.machine.ended_at());
+            match self.machine.state() {
+                State::Starting { .. } | State::Running { .. } | State::Unresponsive { .. } => {}
+                State::Failed { .. } if self.machine.ready_since().is_none() && self.run.is_some() => {}
+                _ => return None,
+            }
+            self.witness().phases(over.filter(|_| !matches!(self.machine.state(), State::Starting { .. })))
+        };
+        Some(Start { phases, usual, learned_from, silence: self.machine.silence().cloned() })
     }
 
     fn launch(&mut self) {
-        self.forget_phases();
-        let launch: Launch = launch(&self.config, self.kind);
+        self.launch_asked = Some(Timestamp::now());
+        self.usual = self.store.usual_start(&self.start_key());
+        let version = self.store.fact(&self.version_key());
+        let launch: Launch = launch(&self.config, self.kind, version.as_deref());
         let (runtime, http) = (self.runtime.clone(), self.http.clone());
         let base = self.api_base();
         self.job(async move {
@@ -368,6 +599,11 @@ impl Task {
         published.unwrap_or_else(|| self.config.api_url.value.to_string())
     }
 
+    /// Where the engine's version is remembered: what it understands is known at its next start.
+    fn version_key(&self) -> String {
+        format!("engine-version/{}", self.engine())
+    }
+
     fn probe(&mut self) {
         if self.probing {
             return;
@@ -375,7 +611,7 @@ impl Task {
         self.probing = true;
         let (http, base) = (self.http.clone(), self.api_base());
         let key = self.config.api_key.value.clone();
-        let ask_models = self.machine.models().is_empty()
+        let ask_models = self.machine.served().models.is_empty()
             || self.models_asked.is_none_or(|at| at.elapsed() > MODELS_EVERY);
         if ask_models {
             self.models_asked = Some(Instant::now());
@@ -389,9 +625,12 @@ impl Task {
     fn follow(&mut self, instance: &crate::runtime::Instance) {
         self.follower = None;
         self.feed.close_run();
-        self.forget_phases();
         let key = instance.id.key();
         let started = Timestamp::from_nanos(instance.id.started_ns);
+        self.log_complete = false;
+        self.smoke = None;
+        *self.witness() = Witness::new(started, self.launch_asked.take());
+        self.usual = self.store.usual_start(&self.start_key());
         let row = self.store.run_of(&self.config.name, &key).or_else(|| {
             let run = self.store.open_run(&self.config.name, &key, started, instance.log_from_ns)?;
             Some(RunRow {
@@ -420,11 +659,33 @@ impl Task {
         ));
     }
 
+    /// What the dead main process left behind, with the GPU memory that each holds.
+    fn remnants(&self) -> Vec<Remnant> {
+        let mut remnants = self.machine.instance().map(|i| i.remnants.clone()).unwrap_or_default();
+        if !remnants.is_empty() {
+            let gpus = self.world.gpus();
+            for remnant in &mut remnants {
+                let held = processes(&gpus).filter(|p| p.pid == remnant.pid).filter_map(|p| p.memory_bytes);
+                remnant.memory_bytes = held.reduce(|a, b| a + b);
+            }
+        }
+        remnants
+    }
+
     fn publish(&self) {
+        if let Some(i) = self.machine.instance() {
+            let container = (self.kind == RuntimeKind::Docker).then(|| i.id.id.clone());
+            let pids: Vec<u32> = i.pids.iter().copied().chain(i.remnants.iter().map(|r| r.pid)).collect();
+            for pid in &pids {
+                self.witness().own_process(*pid);
+            }
+            self.world.put_owner(Owner { service: self.config.name.clone(), container, pids });
+        }
         let instance = self.machine.instance();
         let up = self.machine.is_up();
         let container = instance.and_then(|i| i.container.clone());
         let image = instance.and_then(|i| i.image.clone());
+        let served = self.machine.served();
         self.world.put_service(Service {
             name: self.config.name.clone(),
             title: self.config.title.clone(),
@@ -433,14 +694,16 @@ impl Task {
             demo: self.kind == RuntimeKind::Demo,
             state: self.machine.state(),
             wish: self.machine.wish(),
-            model: self.machine.models().first().cloned(),
-            models: self.machine.models().to_vec(),
-            max_model_len: self.machine.max_model_len(),
+            model: served.models.first().cloned(),
+            models: served.models.clone(),
+            adapters: served.adapters.clone(),
+            version: served.version.clone(),
+            max_model_len: served.max_model_len,
             uptime_s: None,
             started: instance
                 .filter(|_| up && !self.machine.is_away())
                 .map(|i| Timestamp::from_nanos(i.id.started_ns)),
-            gpu_memory_bytes: None,
+            gpu_memory_bytes: self.machine.gpu_memory().filter(|_| up),
             image: image
                 .or_else(|| (self.kind == RuntimeKind::Docker).then(|| self.config.image.value.to_string())),
             auto_start: container
@@ -449,8 +712,34 @@ impl Task {
             run: self.feed.run_numbers().0.or(self.run),
             api_url: Some(self.api_base()),
             container,
-            remnants: instance.map(|i| i.remnants.clone()).unwrap_or_default(),
+            remnants: self.remnants(),
             port_taken: self.machine.port_taken().cloned(),
+            start: self.start(),
+            plan: self.plan(),
+            smoke: self.smoke.clone(),
+            release: self.machine.release().cloned(),
         });
     }
+}
+
+fn processes(gpus: &[Gpu]) -> impl Iterator<Item = &GpuProcess> {
+    gpus.iter().flat_map(|gpu| gpu.processes.iter().flatten())
+}
+
+/// GPU memory that a service holds over all devices, in bytes; `None` where no device tells of processes.
+fn held_by(gpus: &[Gpu], service: &ServiceName) -> Option<u64> {
+    gpus.iter().any(|gpu| gpu.processes.is_some()).then(|| {
+        processes(gpus).filter(|p| p.service.as_ref() == Some(service)).filter_map(|p| p.memory_bytes).sum()
+    })
+}
+
+fn holders(gpus: &[Gpu], service: &ServiceName) -> Vec<Remnant> {
+    let mine = processes(gpus).filter(|p| p.service.as_ref() == Some(service));
+    mine.map(|p| Remnant {
+        pid: p.pid,
+        name: p.name.clone().unwrap_or_default(),
+        memory_bytes: p.memory_bytes,
+    })
+    .take(16)
+    .collect()
 }

@@ -1,7 +1,8 @@
-//! A small HTTP client for the services' own ports: one GET, a time limit, a bounded body, no redirect followed.
+//! A small HTTP client for the services' own ports: one GET or one streamed answer, a time limit, a bounded body, no
+//! redirect followed.
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
 use std::time::Duration;
@@ -26,7 +27,7 @@ pub enum NoAnswer {
 /// The client. Cheap to clone; connections are not kept, so that a dead server is noticed.
 #[derive(Clone)]
 pub struct Http {
-    client: Client<HttpConnector, Empty<Bytes>>,
+    client: Client<HttpConnector, Full<Bytes>>,
 }
 
 impl Default for Http {
@@ -53,7 +54,7 @@ impl Http {
         if let Some(token) = token {
             request = request.header(http::header::AUTHORIZATION, format!("Bearer {token}"));
         }
-        let request = request.body(Empty::new()).map_err(|_| NoAnswer::Garbage)?;
+        let request = request.body(Full::default()).map_err(|_| NoAnswer::Garbage)?;
         let exchange = async {
             let response = self.client.request(request).await.map_err(|error| why(&error))?;
             let status = response.status().as_u16();
@@ -62,6 +63,42 @@ impl Http {
                 .await
                 .map_err(|_| NoAnswer::Garbage)?;
             Ok((status, body.to_bytes()))
+        };
+        tokio::time::timeout(limit, exchange).await.unwrap_or(Err(NoAnswer::Timeout))
+    }
+}
+
+impl Http {
+    /// POST `json` to `base``path` and hand over the answer's body as it comes. The answer's status.
+    ///
+    /// # Errors
+    /// [`NoAnswer`]; what came before it has been handed over.
+    pub async fn post_stream(
+        &self,
+        base: &str,
+        path: &str,
+        token: Option<&str>,
+        json: String,
+        limit: Duration,
+        mut take: impl FnMut(&[u8]),
+    ) -> Result<u16, NoAnswer> {
+        let mut request = http::Request::post(format!("{}{path}", base.trim_end_matches('/')))
+            .header(http::header::CONTENT_TYPE, "application/json");
+        if let Some(token) = token {
+            request = request.header(http::header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let request = request.body(Full::from(json)).map_err(|_| NoAnswer::Garbage)?;
+        let exchange = async {
+            let response = self.client.request(request).await.map_err(|error| why(&error))?;
+            let status = response.status().as_u16();
+            let mut body = Limited::new(response.into_body(), BODY_LIMIT);
+            while let Some(frame) = body.frame().await {
+                let frame = frame.map_err(|_| NoAnswer::Garbage)?;
+                if let Some(bytes) = frame.data_ref() {
+                    take(bytes);
+                }
+            }
+            Ok(status)
         };
         tokio::time::timeout(limit, exchange).await.unwrap_or(Err(NoAnswer::Timeout))
     }

@@ -26,8 +26,23 @@ pub fn is_image(image: &str) -> bool {
 /// How Docker's room reads containers of vLLM.
 pub const DIALECT: Dialect = Dialect { default_port: INNER_PORT, port_of, is_image };
 
-/// What to run for this service. Without weights the launch says so in `missing`.
-pub fn launch(config: &ServiceConfig, runtime: RuntimeKind) -> Launch {
+/// Keeps our own questions out of the engine's access log.
+const QUIET: &str = "--disable-access-log-for-endpoints";
+
+/// Whether this version of vLLM knows [`QUIET`]: since 0.16 (vllm-project/vllm#30011). A version that is not known, or not
+/// understood, is taken for an older one.
+fn knows_quiet(version: &str) -> bool {
+    let mut numbers = version.trim_start_matches('v').split(['.', '+', '-']).map(str::parse::<u32>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(0)), Some(Ok(minor))) => minor >= 16,
+        (Some(Ok(major)), _) => major >= 1,
+        _ => false,
+    }
+}
+
+/// What to run for this service. Without weights the launch says so in `missing`. `version` is the engine's, where an
+/// earlier start has told it.
+pub fn launch(config: &ServiceConfig, runtime: RuntimeKind, version: Option<&str>) -> Launch {
     let host_port = config.api_url.value.port();
     let (model, missing) = match (runtime, &config.model.value) {
         (_, Some(model)) => (model.clone(), None),
@@ -56,6 +71,11 @@ pub fn launch(config: &ServiceConfig, runtime: RuntimeKind) -> Launch {
             args.extend([flag.to_owned(), value]);
         }
     }
+    let mut extras = Vec::new();
+    let given = |flag: &str| config.args.value.iter().any(|a| a.split('=').next() == Some(flag));
+    if version.is_some_and(knows_quiet) && !given(QUIET) && !given("--disable-uvicorn-access-log") {
+        extras.extend([QUIET, "/health,/metrics,/ping,/version"].map(str::to_owned));
+    }
     args.extend(config.args.value.iter().cloned());
     if runtime == RuntimeKind::Demo {
         args.extend(["--sim-demo", "--sim-speed", "3"].map(str::to_owned));
@@ -80,7 +100,7 @@ pub fn launch(config: &ServiceConfig, runtime: RuntimeKind) -> Launch {
     } else {
         Some("vllm".to_owned())
     };
-    Launch { image, program, args, env, inner_port, host_port, gpus, missing }
+    Launch { image, program, args, extras, env, inner_port, host_port, gpus, missing }
 }
 
 #[cfg(test)]
@@ -101,6 +121,7 @@ mod tests {
         let launch = launch(
             &config(&[("VLLM_MODEL", "Qwen/Qwen2.5-7B"), ("VLLM_API_URL", "http://localhost:9000")]),
             RuntimeKind::Docker,
+            None,
         );
         assert_eq!((launch.inner_port, launch.host_port), (8000, 9000));
         let line = launch.args.join(" ");
@@ -116,6 +137,7 @@ mod tests {
         let launch = launch(
             &config(&[("VLLM_MODEL", "m"), ("VLLM_API_KEY", "sk-1"), ("HF_TOKEN", "hf_2")]),
             RuntimeKind::Process,
+            None,
         );
         assert!(
             launch.args.join(" ").contains("serve --model m")
@@ -126,9 +148,21 @@ mod tests {
     }
 
     #[test]
+    fn our_probes_are_kept_out_of_the_access_log_of_versions_that_can() {
+        let args =
+            |version| launch(&config(&[("VLLM_MODEL", "m")]), RuntimeKind::Docker, version).extras.join(" ");
+        for knows in ["0.16.0", "v0.32.0", "0.32.0+cpu", "0.20.1.dev5", "1.0"] {
+            assert!(args(Some(knows)).contains("--disable-access-log-for-endpoints /health,"), "{knows}");
+        }
+        for does_not in [None, Some("0.15.1"), Some("0.6.6.post1"), Some("dev"), Some("")] {
+            assert!(!args(does_not).contains("--disable-access-log"), "{does_not:?}");
+        }
+    }
+
+    #[test]
     fn without_weights_there_is_nothing_to_launch() {
-        assert_eq!(launch(&config(&[]), RuntimeKind::Docker).missing, Some(FailureKind::ModelNotSet));
-        assert_eq!(launch(&config(&[]), RuntimeKind::Demo).missing, None);
+        assert_eq!(launch(&config(&[]), RuntimeKind::Docker, None).missing, Some(FailureKind::ModelNotSet));
+        assert_eq!(launch(&config(&[]), RuntimeKind::Demo, None).missing, None);
     }
 
     #[test]

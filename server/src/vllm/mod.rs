@@ -2,8 +2,14 @@
 //!
 //! In: settings, log lines, HTTP answers. Out: launches, levels and phases, readiness. Only this room knows vLLM's words.
 
+pub mod explain;
 pub mod grammar;
 pub mod http;
 pub mod launch;
+pub mod metrics;
 pub mod phases;
+pub mod plan;
 pub mod probe;
+pub mod smoke;
+pub mod verdict;
+pub mod witness;

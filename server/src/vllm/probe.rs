@@ -26,8 +26,12 @@ pub enum Probe {
 pub struct Served {
     /// The names, base model first.
     pub models: Vec<String>,
-    /// `max_model_len` of the first in the list, in tokens.
+    /// Those of them that are adapters.
+    pub adapters: Vec<String>,
+    /// `max_model_len` of the base model (of the first in the list, where none says so), in tokens.
     pub max_model_len: Option<u64>,
+    /// The engine's version.
+    pub version: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -60,26 +64,35 @@ pub async fn probe(http: &Http, base: &str, token: Option<&str>, ask_models: boo
 async fn served(http: &Http, base: &str, token: Option<&str>) -> Option<Served> {
     let Ok((200, body)) = http.get(base, "/v1/models", token, LIMIT).await else { return None };
     let list = serde_json::from_slice::<Models>(&body).ok()?;
-    let max_model_len = list.data.first().and_then(|m| m.max_model_len);
     let (base_models, adapters): (Vec<_>, Vec<_>) = list.data.into_iter().partition(|m| m.parent.is_none());
-    let models =
-        base_models.into_iter().chain(adapters).take(64).map(|m| m.id.chars().take(200).collect()).collect();
-    Some(Served { models, max_model_len })
+    let max_model_len = base_models.iter().chain(&adapters).find_map(|m| m.max_model_len);
+    let names = |models: Vec<ServedModel>| -> Vec<String> {
+        models.into_iter().take(64).map(|m| m.id.chars().take(200).collect()).collect()
+    };
+    let (mut models, adapters) = (names(base_models), names(adapters));
+    models.extend(adapters.iter().cloned());
+    let version = match http.get(base, "/version", None, LIMIT).await {
+        Ok((200, body)) => version_of(&body),
+        _ => None,
+    };
+    Some(Served { models, adapters, max_model_len, version })
 }
 
-/// Says who listens at `base`, as far as HTTP tells. `None` when nobody does.
-pub async fn holder(http: &Http, base: &str) -> Option<PortHolder> {
+/// The answer of `/version` and of Ollama's `/api/version`.
+fn version_of(body: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Version {
         version: String,
     }
-    let version = |body: &[u8]| {
-        serde_json::from_slice::<Version>(body).ok().map(|v| v.version.chars().take(40).collect())
-    };
+    serde_json::from_slice::<Version>(body).ok().map(|v| v.version.chars().take(40).collect())
+}
+
+/// Says who listens at `base`, as far as HTTP tells. `None` when nobody does.
+pub async fn holder(http: &Http, base: &str) -> Option<PortHolder> {
     match http.get(base, "/api/version", None, LIMIT).await {
         Err(NoAnswer::Refused) => return None,
         Ok((200, body)) => {
-            if let Some(version) = version(&body) {
+            if let Some(version) = version_of(&body) {
                 return Some(PortHolder::Ollama { version });
             }
         }
@@ -87,7 +100,7 @@ pub async fn holder(http: &Http, base: &str) -> Option<PortHolder> {
     }
     match http.get(base, "/version", None, LIMIT).await {
         Ok((200, body)) => {
-            Some(version(&body).map_or(PortHolder::Unknown, |version| PortHolder::Vllm { version }))
+            Some(version_of(&body).map_or(PortHolder::Unknown, |version| PortHolder::Vllm { version }))
         }
         _ => Some(PortHolder::Unknown),
     }
@@ -115,11 +128,17 @@ mod tests {
         let base = serve(
             Router::new()
                 .route("/health", get(|| async {}))
-                .route("/v1/models", get(move || async move { Json(models) })),
+                .route("/v1/models", get(move || async move { Json(models) }))
+                .route("/version", get(|| async { Json(json!({"version": "0.32.0"})) })),
         )
         .await;
         let got = probe(&Http::default(), &base, None, true).await;
-        let served = Served { models: vec!["lydia".into(), "adapter".into()], max_model_len: None };
+        let served = Served {
+            models: vec!["lydia".into(), "adapter".into()],
+            adapters: vec!["adapter".into()],
+            max_model_len: Some(512),
+            version: Some("0.32.0".into()),
+        };
         assert_eq!(got, Probe::Ready(Some(served)));
     }
 

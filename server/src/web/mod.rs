@@ -4,6 +4,7 @@
 //! service's port.
 
 mod api;
+mod explain;
 mod page;
 mod problem;
 mod stream;
@@ -58,10 +59,16 @@ impl Site {
 
 /// Commands and forms are small.
 const BODY_LIMIT: usize = 64 << 10;
+/// A log to explain may be large.
+const LOG_LIMIT: usize = 64 << 20;
 
 /// All routes, behind all walls.
 pub fn router(site: Site, hosts: Hosts, assets: &Path) -> Router {
     let files = ServeDir::new(assets.join("pkg")).precompressed_br().precompressed_gzip();
+    let logs = Router::new()
+        .route("/explain", get(explain::form).post(explain::page))
+        .route("/api/explain", post(explain::api))
+        .layer(RequestBodyLimitLayer::new(LOG_LIMIT));
     Router::new()
         .route("/", get(page::services))
         .route("/services/{name}", get(page::service))
@@ -80,11 +87,12 @@ pub fn router(site: Site, hosts: Hosts, assets: &Path) -> Router {
         .route("/api/{*rest}", any(problem::no_such_place))
         .nest_service("/pkg", files)
         .fallback(page::not_found)
+        .layer(RequestBodyLimitLayer::new(BODY_LIMIT))
+        .merge(logs)
         .method_not_allowed_fallback(problem::wrong_method)
         .with_state(site)
-        // The first answers a length that is told, the second ends a body that grows without telling.
+        // `body_size` answers a length that is told, the limits end a body that grows without telling.
         .layer(DefaultBodyLimit::disable())
-        .layer(RequestBodyLimitLayer::new(BODY_LIMIT))
         .layer(axum::middleware::from_fn(walls::body_size))
         .layer(axum::middleware::from_fn_with_state(hosts, walls::guard))
 }

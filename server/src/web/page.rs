@@ -3,7 +3,7 @@
 use super::Site;
 use app::api::ApiError;
 use app::locales::Lang;
-use app::model::ServiceName;
+use app::model::{Explained, ServiceName};
 use app::{Boot, Route, Theme};
 use axum::Form;
 use axum::body::Body;
@@ -20,24 +20,32 @@ const TAIL: usize = 200;
 
 /// `/`
 pub async fn services(State(site): State<Site>, request: Request<Body>) -> Response {
-    render(site, Route::Services, StatusCode::OK, request).await
+    render(site, Route::Services, None, StatusCode::OK, request).await
 }
 
 /// `/services/NAME`
 pub async fn service(State(site): State<Site>, Path(text): Path<String>, request: Request<Body>) -> Response {
     match ServiceName::parse(&text).ok().filter(|name| site.fleet.world().service(name).is_some()) {
-        Some(name) => render(site, Route::Service { name }, StatusCode::OK, request).await,
-        None => render(site, Route::NotFound, StatusCode::NOT_FOUND, request).await,
+        Some(name) => render(site, Route::Service { name }, None, StatusCode::OK, request).await,
+        None => render(site, Route::NotFound, None, StatusCode::NOT_FOUND, request).await,
     }
 }
 
 /// Everywhere else.
 pub async fn not_found(State(site): State<Site>, request: Request<Body>) -> Response {
-    render(site, Route::NotFound, StatusCode::NOT_FOUND, request).await
+    render(site, Route::NotFound, None, StatusCode::NOT_FOUND, request).await
 }
 
-async fn render(site: Site, route: Route, status: StatusCode, request: Request<Body>) -> Response {
-    let boot = boot(&site, route, request.headers(), request.uri().query());
+/// The page of a route, with what a log that was handed in tells.
+pub async fn render(
+    site: Site,
+    route: Route,
+    explained: Option<Explained>,
+    status: StatusCode,
+    request: Request<Body>,
+) -> Response {
+    let mut boot = boot(&site, route, request.headers(), request.uri().query());
+    boot.explained = explained;
     let options = site.leptos.clone();
     let shell = move || {
         if let Some(response) = use_context::<ResponseOptions>() {
@@ -67,7 +75,7 @@ fn boot(site: &Site, route: Route, headers: &HeaderMap, query: Option<&str>) -> 
     let shown = match &route {
         Route::Service { name } => Some(name.clone()),
         Route::Services => site.fleet.world().services().first().map(|s| s.name.clone()),
-        Route::NotFound => None,
+        Route::Explain | Route::NotFound => None,
     };
     let (log, tail) = shown
         .as_ref()
@@ -87,6 +95,7 @@ fn boot(site: &Site, route: Route, headers: &HeaderMap, query: Option<&str>) -> 
         theme: cookie(headers, "theme").and_then(Theme::parse).unwrap_or_default(),
         links: site.links.to_vec(),
         refusal: refusal(query),
+        explained: None,
         snapshot,
         route,
         log,

@@ -49,6 +49,12 @@ impl From<ApiError> for Problem {
             ApiError::BadName { .. } => (StatusCode::BAD_REQUEST, "Bad name"),
             ApiError::NotACandidate { .. } => (StatusCode::CONFLICT, "Not a candidate"),
             ApiError::Unreachable => (StatusCode::SERVICE_UNAVAILABLE, "Engine unreachable"),
+            ApiError::RequestsRunning { .. } => (StatusCode::CONFLICT, "Requests are running"),
+            ApiError::WillNotFit { .. } => (StatusCode::CONFLICT, "Will not fit"),
+            ApiError::Stale => (StatusCode::CONFLICT, "Stale"),
+            ApiError::ReadOnly { .. } => (StatusCode::CONFLICT, "Read-only"),
+            ApiError::NotOurs { .. } => (StatusCode::CONFLICT, "Not ours"),
+            ApiError::File { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "File"),
             ApiError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "Busy"),
             ApiError::Transport { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "Failed"),
         };

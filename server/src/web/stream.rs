@@ -8,7 +8,8 @@ use super::problem::Problem;
 use crate::logs::{Batch, Cursor, Feed};
 use crate::supervisor::{Fleet, Seat};
 use app::model::{
-    Bye, Gap, Gpu, Host, LogPosition, Ping, RunOpened, Service, ServiceName, ServiceRemoved, Timestamp,
+    Bye, Gap, Gpu, Host, LogPosition, Ping, RunOpened, Service, ServiceMetrics, ServiceName, ServiceRemoved,
+    Timestamp,
 };
 use axum::body::{Body, Bytes};
 use axum::extract::{Query, State};
@@ -87,6 +88,7 @@ struct Viewer {
     world: watch::Receiver<u64>,
     services: Vec<Arc<Service>>,
     gpus: Arc<Vec<Gpu>>,
+    metrics: Vec<Arc<ServiceMetrics>>,
     host: Arc<Host>,
     log: Option<Log>,
     greeted: bool,
@@ -111,6 +113,7 @@ impl Viewer {
             world: world.subscribe(),
             services: Vec::new(),
             gpus: world.gpus(),
+            metrics: Vec::new(),
             host: world.host(),
             site,
             log,
@@ -184,6 +187,7 @@ impl Viewer {
         self.world.mark_unchanged();
         (self.services, self.gpus, self.host) =
             (fleet.world().services(), fleet.world().gpus(), fleet.world().host());
+        self.metrics = fleet.world().metrics();
         if let Some(log) = &mut self.log {
             log.feed.place(&mut log.cursor);
         }
@@ -208,6 +212,13 @@ impl Viewer {
             event(out, "service-removed", &ServiceRemoved { name: gone.name.clone() });
         }
         self.services = services;
+        let metrics = world.metrics();
+        for new in metrics.iter().filter(|new| !self.metrics.iter().any(|old| Arc::ptr_eq(old, new))) {
+            // The page has what came before; the latest reading is the next point.
+            let latest = ServiceMetrics { history: None, ..ServiceMetrics::clone(new) };
+            event(out, "metrics", &latest);
+        }
+        self.metrics = metrics;
         let (gpus, host) = (world.gpus(), world.host());
         if !Arc::ptr_eq(&self.gpus, &gpus) {
             event(out, "gpu", &*gpus);

@@ -101,11 +101,12 @@ pub async fn body_size(request: Request, next: Next) -> Response {
         .get(header::CONTENT_LENGTH)
         .and_then(|v| v.to_str().ok())
         .and_then(|v| v.parse::<u64>().ok());
-    if length.is_some_and(|l| l > super::BODY_LIMIT as u64) {
+    let limit = if request.uri().path().ends_with("/explain") { super::LOG_LIMIT } else { super::BODY_LIMIT };
+    if length.is_some_and(|l| l > limit as u64) {
         return Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "Too large",
-            format!("a body may have at most {} bytes", super::BODY_LIMIT),
+            format!("a body may have at most {limit} bytes"),
         )
         .into_response();
     }

@@ -7,7 +7,9 @@ pub const BYTES_PER_TOKEN: u64 = 147_456;
 
 const GIB: f64 = 1_073_741_824.0;
 /// The pretended GPU: memory in all and free at the start, in GiB.
-const GPU_TOTAL: f64 = 79.19;
+pub const GPU_TOTAL: f64 = 79.19;
+/// Free where others hold the rest, in GiB.
+pub const GPU_HELD_FREE: f64 = 11.87;
 const GPU_FREE: f64 = 78.55;
 /// The pretended model: weights with what CUDA itself takes, activations, CUDA graphs, in GiB.
 const WEIGHTS: f64 = 5.87;

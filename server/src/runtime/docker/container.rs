@@ -21,6 +21,8 @@ const SHM_BYTES: i64 = 16 << 30;
 pub const CACHES: [&str; 2] = ["huggingface", "vllm"];
 /// How long before its start a container's log may already have lines: the engine opens the log first.
 const LOG_LEAD_NS: i64 = 200_000_000;
+/// A container that was started so soon after it was made is taken to be started for the first time.
+const FIRST_START_NS: i64 = 5_000_000_000;
 
 fn nanos(time: Option<&String>) -> Option<i64> {
     // The engine writes year 1 for "never".
@@ -77,12 +79,17 @@ pub fn read(
             .map_or("no", policy_word)
             .to_owned(),
     };
+    let created_ns = found.created.as_deref().and_then(Timestamp::parse_nanos);
     let log_from_ns = match (started_ns, finished_ns) {
-        // It ran before: that run's last lines end where it finished, or just behind.
-        (Some(started), Some(finished)) if finished < started => {
+        // It ran before: that run's last lines end where it finished, or just behind. (Of a container that ended at once
+        // the engine may note the end before the start: that is no earlier run.)
+        (Some(started), Some(finished)) if activity == Activity::Running && finished < started => {
             (started - LOG_LEAD_NS).max(finished + (started - finished) / 2)
         }
         (Some(started), _) if found.restart_count.unwrap_or(0) > 0 => started - LOG_LEAD_NS,
+        // Its first start, as far as can be told: the whole log is its own. The engine may note the start long after the
+        // first lines, when the machine is busy.
+        (Some(started), Some(_)) if created_ns.is_some_and(|made| started - made < FIRST_START_NS) => 0,
         (Some(started), Some(_)) => started - LOG_LEAD_NS,
         _ => 0,
     };
@@ -264,7 +271,7 @@ pub fn body(launch: &Launch, service: &str, nvidia: bool, cache_dir: Option<&Pat
     });
     ContainerCreateBody {
         image: launch.image.clone(),
-        cmd: Some(launch.args.clone()),
+        cmd: Some(launch.args.iter().chain(&launch.extras).cloned().collect()),
         env: Some(launch.env.iter().map(|(k, v)| format!("{k}={v}")).collect()),
         exposed_ports: Some(vec![port.clone()]),
         labels: Some(HashMap::from([

@@ -24,7 +24,8 @@ const FRAME_LIMIT: usize = 1 << 20;
 /// Where the engine cuts a terminal's long lines, putting a time before each piece.
 const PIECE: usize = 16 * 1024;
 
-/// Reads from behind `from` until the container ends, the connection breaks or `stop` is cancelled.
+/// Reads from behind `from` until the container ends (or, unless `live`, to the end of what is there), the connection breaks
+/// or `stop` is cancelled. Where the reading ended.
 ///
 /// # Errors
 /// [`RuntimeError::Away`] when no connection could be made.
@@ -33,9 +34,10 @@ pub async fn follow(
     id: &str,
     tty: bool,
     from: FramePosition,
+    live: bool,
     sink: &mut dyn FrameSink,
-    stop: CancellationToken,
-) -> Result<FollowEnd, RuntimeError> {
+    stop: &CancellationToken,
+) -> Result<(FollowEnd, FramePosition), RuntimeError> {
     let away = |reason| RuntimeError::Away(reason);
     let timeout = || UnreachableReason::Timeout { address: address.to_owned(), seconds: LIMIT.as_secs() };
     let refused = || UnreachableReason::Refused { address: address.to_owned() };
@@ -45,7 +47,8 @@ pub async fn follow(
         String::new()
     };
     // The id was checked to be hexadecimal when it was read.
-    let path = format!("/containers/{id}/logs?follow=1&stdout=1&stderr=1&timestamps=1{since}");
+    let path =
+        format!("/containers/{id}/logs?follow={}&stdout=1&stderr=1&timestamps=1{since}", u8::from(live));
     let body = tokio::time::timeout(LIMIT, async {
         if let Some(socket) = address.strip_prefix("unix://") {
             open(tokio::net::UnixStream::connect(socket).await.map_err(|_| refused())?, "localhost", &path)
@@ -58,7 +61,7 @@ pub async fn follow(
     });
     let mut body = match body.await {
         Ok(Ok(Some(body))) => body,
-        Ok(Ok(None)) => return Ok(FollowEnd::Complete),
+        Ok(Ok(None)) => return Ok((FollowEnd::Complete, from)),
         Ok(Err(reason)) => return Err(away(reason)),
         Err(_) => return Err(away(timeout())),
     };
@@ -66,23 +69,23 @@ pub async fn follow(
     loop {
         let frame = tokio::select! {
             frame = body.frame() => frame,
-            () = stop.cancelled() => return Ok(FollowEnd::Broken),
+            () = stop.cancelled() => return Ok((FollowEnd::Broken, reader.last)),
         };
         match frame {
             Some(Ok(frame)) => {
                 if let Ok(data) = frame.into_data() {
                     if reader.take(data, sink).is_err() {
                         tracing::error!(container = id, "the engine's log stream is not understood");
-                        return Ok(FollowEnd::Broken);
+                        return Ok((FollowEnd::Broken, reader.last));
                     }
                     sink.flush();
                 }
             }
-            Some(Err(_)) => return Ok(FollowEnd::Broken),
+            Some(Err(_)) => return Ok((FollowEnd::Broken, reader.last)),
             None => {
                 reader.finish(sink);
                 sink.flush();
-                return Ok(FollowEnd::Complete);
+                return Ok((FollowEnd::Complete, reader.last));
             }
         }
     }
@@ -130,11 +133,13 @@ struct Reader {
     from: FramePosition,
     /// How many frames with exactly `from.time_ns` have come.
     equal: u32,
+    /// Behind the last frame that was handed over.
+    last: FramePosition,
 }
 
 impl Reader {
     fn new(tty: bool, from: FramePosition) -> Self {
-        Self { tty, pending: BytesMut::new(), from, equal: 0 }
+        Self { tty, pending: BytesMut::new(), from, equal: 0, last: from }
     }
 
     fn take(&mut self, data: Bytes, sink: &mut dyn FrameSink) -> Result<(), NotFrames> {
@@ -180,6 +185,8 @@ impl Reader {
                 return;
             }
         }
+        let nth = if time_ns == self.last.time_ns { self.last.nth.saturating_add(1) } else { 1 };
+        self.last = FramePosition { time_ns, nth };
         sink.frame(time_ns, stream, text);
     }
 

@@ -5,6 +5,7 @@
 
 mod container;
 mod engine;
+mod leftover;
 mod logs;
 
 pub use engine::{Engine, EngineEvent};
@@ -346,8 +347,17 @@ impl Runtime for DockerRuntime {
     }
 
     fn end_remnants<'a>(&'a self, instance: &'a InstanceId) -> BoxFuture<'a, Result<(), RuntimeError>> {
-        // A container takes all its processes with it.
-        Box::pin(self.signal_now(instance, StopSignal::Kill))
+        Box::pin(async move {
+            self.signal_now(instance, StopSignal::Kill).await?;
+            // A container takes its processes with it, but for those that the engine has lost; those of another machine
+            // are out of reach.
+            if self.engine.address().starts_with("unix://") {
+                let id = instance.id.clone();
+                let ended = tokio::task::spawn_blocking(move || leftover::end(&id)).await.unwrap_or(0);
+                tracing::info!(container = %instance.id, ended, "what was left of a container was ended");
+            }
+            Ok(())
+        })
     }
 
     fn follow<'a>(
@@ -364,13 +374,23 @@ impl Runtime for DockerRuntime {
                 .map(|found| found.config.and_then(|c| c.tty).unwrap_or(false));
             match tty {
                 Ok(tty) => {
-                    let end =
-                        logs::follow(self.engine.address(), &instance.id, tty, from, sink, stop).await?;
-                    if end == FollowEnd::Complete && self.still_runs(instance).await {
-                        Ok(FollowEnd::Broken)
-                    } else {
-                        Ok(end)
+                    let (address, id) = (self.engine.address(), &instance.id);
+                    let (end, mut at) = logs::follow(address, id, tty, from, true, sink, &stop).await?;
+                    if end == FollowEnd::Broken || self.still_runs(instance).await {
+                        return Ok(FollowEnd::Broken);
                     }
+                    // A follower of a container that ends at once may be let go before its lines were written: what is
+                    // left is read from the file, until nothing more comes.
+                    for _ in 0..3 {
+                        let (end, behind) = logs::follow(address, id, tty, at, false, sink, &stop).await?;
+                        if end == FollowEnd::Broken {
+                            return Ok(end);
+                        }
+                        if std::mem::replace(&mut at, behind) == behind {
+                            break;
+                        }
+                    }
+                    Ok(FollowEnd::Complete)
                 }
                 Err(engine::Failed::Server { status: 404, .. }) => Ok(FollowEnd::Complete),
                 Err(failed) => Err(failed.into_error("logs")),

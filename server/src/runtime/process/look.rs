@@ -50,7 +50,11 @@ impl Seen {
     pub fn instance(&self) -> Instance {
         let remnants = match self.ended {
             None => Vec::new(),
-            Some(_) => self.members.iter().map(|s| Remnant { pid: s.id.pid, name: name(s) }).collect(),
+            Some(_) => self
+                .members
+                .iter()
+                .map(|s| Remnant { pid: s.id.pid, name: name(s), memory_bytes: None })
+                .collect(),
         };
         let port = self.launch.host_port;
         Instance {

@@ -30,7 +30,7 @@ const STEP: Duration = Duration::from_millis(50);
 const LONGEST: u64 = 16 * 1024;
 
 /// Variables of the dashboard that are nobody else's; so is everything that begins with [`OWN_PREFIXES`].
-const OWN: [&str; 14] = [
+const OWN: [&str; 16] = [
     "VLLM_API_URL",
     "VLLM_MODEL_NAME",
     "VLLM_MODEL",
@@ -38,6 +38,8 @@ const OWN: [&str; 14] = [
     "VLLM_IMAGE",
     "VLLM_CONTAINER",
     "VLLM_API_KEY",
+    "VLLM_SMOKE_TEST",
+    "VLLM_START_SILENCE_S",
     "GPU_MEMORY_UTILIZATION",
     // systemd's words to the dashboard's own unit.
     "NOTIFY_SOCKET",
@@ -198,7 +200,7 @@ fn spawn(settings: &ProcessSettings, launch: &Launch, program: &str, run: &Path)
     if demo {
         command.arg("--die-with-parent");
     }
-    command.arg("--").arg(program).args(&launch.args);
+    command.arg("--").arg(program).args(&launch.args).args(&launch.extras);
     for (name, _) in std::env::vars_os().filter(|(name, _)| is_own(name)) {
         command.env_remove(name);
     }

@@ -1,0 +1,100 @@
+//! A log from anywhere, explained: as a page from a form, as JSON for programs.
+
+use super::Site;
+use super::page;
+use super::problem::Problem;
+use crate::vllm::explain::{self, Explanation, explain};
+use app::Route;
+use app::model::{Explained, ExplainedPhase, Outcome};
+use axum::Json;
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest, Multipart, State};
+use axum::http::{Request, StatusCode};
+use axum::response::{IntoResponse, Response};
+use tokio::sync::Semaphore;
+
+/// Each holds its whole log in memory: only so many at once.
+static ROOM: Semaphore = Semaphore::const_new(2);
+
+/// `GET /explain`
+pub async fn form(State(site): State<Site>, request: Request<Body>) -> Response {
+    page::render(site, Route::Explain, None, StatusCode::OK, request).await
+}
+
+/// `POST /explain`: a form with `log` or `file`.
+pub async fn page(State(site): State<Site>, request: Request<Body>) -> Response {
+    let (parts, body) = request.into_parts();
+    let again = Request::from_parts(parts.clone(), Body::empty());
+    let seat = ROOM.acquire().await;
+    let explanation = match Multipart::from_request(Request::from_parts(parts, body), &()).await {
+        Ok(form) => match log_of(form).await {
+            Ok(log) => run(log).await,
+            Err(detail) => Err(bad(&detail)),
+        },
+        Err(error) => Err(bad(&error.body_text())),
+    };
+    drop(seat);
+    match explanation {
+        Ok(explanation) => {
+            page::render(site, Route::Explain, Some(shown(explanation)), StatusCode::OK, again).await
+        }
+        Err(problem) => problem.into_response(),
+    }
+}
+
+/// `POST /api/explain`: the log as the body, the same JSON as `server explain --json`.
+pub async fn api(request: Request<Body>) -> Result<Json<Explanation>, Problem> {
+    let _seat = ROOM.acquire().await;
+    let log = Bytes::from_request(request, &()).await.map_err(|e| bad(&e.body_text()))?;
+    run(log.into()).await.map(Json)
+}
+
+fn bad(detail: &str) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "Not a log", format!("a log or a file is wanted: {detail}"))
+}
+
+/// The file, if one was chosen; else what was pasted.
+async fn log_of(mut form: Multipart) -> Result<Vec<u8>, String> {
+    let mut pasted = Vec::new();
+    while let Some(field) = form.next_field().await.map_err(|e| e.body_text())? {
+        let name = field.name().unwrap_or_default().to_owned();
+        if name != "log" && name != "file" {
+            continue;
+        }
+        let bytes = field.bytes().await.map_err(|e| e.body_text())?;
+        if name == "file" && !bytes.is_empty() {
+            return Ok(bytes.into());
+        }
+        if name == "log" {
+            pasted = bytes.into();
+        }
+    }
+    Ok(pasted)
+}
+
+async fn run(log: Vec<u8>) -> Result<Explanation, Problem> {
+    let read = tokio::task::spawn_blocking(move || explain(log.as_slice())).await;
+    match read {
+        Ok(Ok(explanation)) => Ok(explanation),
+        Ok(Err(error)) => Err(bad(&error.to_string())),
+        Err(error) => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "Failed", error.to_string())),
+    }
+}
+
+fn shown(it: Explanation) -> Explained {
+    let milli = |seconds: f64| (seconds * 1000.0).max(0.0) as u64;
+    Explained {
+        outcome: match it.outcome {
+            explain::Outcome::Ready => Outcome::Ready,
+            explain::Outcome::Failed => Outcome::Failed,
+            explain::Outcome::Stopped => Outcome::Stopped,
+            explain::Outcome::Incomplete => Outcome::Incomplete,
+        },
+        diagnosis: it.diagnosis,
+        phases: it
+            .phases
+            .iter()
+            .map(|p| ExplainedPhase { phase: p.phase, took_ms: p.took_s.map(milli) })
+            .collect(),
+    }
+}
