@@ -37,7 +37,7 @@ engine-stop: ## Stop it and remove what it left
 clean-test: ## Remove what the tests leave (not the build)
 	@scripts/engine.sh stop; rm -rf end2end/test-results end2end/playwright-report
 
-test-vllm: ## Against a real vLLM on the CPU (opt-in: sets up about 6 GB, takes about 15 minutes)
+test-vllm: ## Against a real vLLM on the CPU (opt-in: sets up about 6 GB once, then takes about 5 minutes)
 	@scripts/test-vllm.sh
 
 fuzz: ## Fuzz every parser (ARGS="60" seconds each)

@@ -61,7 +61,7 @@ pub trait Control: Send + Sync + 'static {
     ) -> Pin<Box<dyn Future<Output = Result<(), ApiError>> + Send + 'a>>;
 
     /// Makes the change of one remedy of the failure that is shown now, and starts the service with it. `cause` is the
-    /// cause's id as it was shown.
+    /// cause's id and `value` the change's value as they were shown.
     ///
     /// # Errors
     /// [`ApiError::Stale`], [`ApiError::ReadOnly`], [`ApiError::NotOurs`], [`ApiError::File`], and those of a command.
@@ -71,6 +71,7 @@ pub trait Control: Send + Sync + 'static {
         service: &ServiceName,
         cause: &str,
         remedy: usize,
+        value: &str,
     ) -> Result<(), ApiError>;
 
     /// Asks the engine for a short completion; the answer comes over the stream.

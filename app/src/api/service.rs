@@ -28,10 +28,16 @@ pub async fn command(
 /// # Errors
 /// See [`ApiError`].
 #[server(prefix = "/api/fn", endpoint = "remedy")]
-pub async fn apply_remedy(service: String, cause: String, remedy: usize) -> Result<(), ApiError> {
+pub async fn apply_remedy(
+    service: String,
+    cause: String,
+    remedy: usize,
+    // The value as it stood on the button.
+    #[server(default)] value: String,
+) -> Result<(), ApiError> {
     let name = named(service)?;
     let (control, caller) = context()?;
-    control.apply_remedy(&caller, &name, &cause, remedy)
+    control.apply_remedy(&caller, &name, &cause, remedy, &value)
 }
 
 /// Ask the engine for a short completion, as a test.

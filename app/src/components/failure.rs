@@ -59,6 +59,7 @@ pub fn remedies(
                             ("service", service.name.to_string()),
                             ("cause", it.cause.id().to_owned()),
                             ("remedy", at.to_string()),
+                            ("value", change.value().unwrap_or_default().to_owned()),
                         ]
                             .into()
                         class="remedy"

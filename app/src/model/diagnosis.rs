@@ -152,6 +152,17 @@ pub enum Change {
     },
 }
 
+impl Change {
+    /// The value that it gives; absent for a switch and for what is left out.
+    pub fn value(&self) -> Option<&str> {
+        match self {
+            Self::Set { value, .. } => Some(value),
+            Self::Argument { value, .. } => value.as_deref(),
+            Self::DropArgument { .. } => None,
+        }
+    }
+}
+
 /// What a person can do; the page has the words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -97,6 +97,8 @@ impl ServiceMetrics {
             // Half a step early or late is the same step.
             let steps = before.map_or(1, |before| (reading.at.since(before) + step / 2) / step);
             history.push(reading, steps);
+        } else if let Some(history) = &mut self.history {
+            history.skip();
         }
         self.latest = event.latest;
     }
@@ -106,6 +108,24 @@ impl History {
     /// As many points as a quarter of an hour has.
     fn limit(&self) -> usize {
         usize::try_from(900 / self.step_s.max(1)).unwrap_or(180)
+    }
+
+    /// A step in which nothing was read.
+    fn skip(&mut self) {
+        let limit = self.limit();
+        let series = [
+            &mut self.running,
+            &mut self.waiting,
+            &mut self.kv_cache_permille,
+            &mut self.prompt_tokens_per_10s,
+            &mut self.generation_tokens_per_10s,
+            &mut self.ttft_p95_ms,
+        ];
+        for points in series {
+            points.push(None);
+            let over = points.len().saturating_sub(limit);
+            points.drain(..over);
+        }
     }
 
     fn push(&mut self, reading: &Reading, steps: u64) {
@@ -178,6 +198,15 @@ mod tests {
         held.go_on(event(0, 1));
         held.go_on(event(5_000, 2));
         assert_eq!(held.history.expect("begun").running, [Some(1), Some(2)]);
+    }
+
+    #[test]
+    fn a_time_without_readings_is_a_gap() {
+        let mut held = event(0, 1);
+        held.history = Some(History { step_s: 5, running: vec![Some(1)], ..History::default() });
+        held.go_on(ServiceMetrics { latest: None, ..event(5_000, 0) });
+        held.go_on(event(10_000, 2));
+        assert_eq!(held.history.expect("held").running, [Some(1), None, Some(2)]);
     }
 
     #[test]

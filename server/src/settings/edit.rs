@@ -25,7 +25,8 @@ pub enum EditError {
 /// What a change means for the file.
 enum Edit {
     Key(&'static str, String),
-    Args(Vec<String>),
+    /// Without this flag; then, if there is a second part, with it and its value at the end.
+    Args(String, Option<Option<String>>),
 }
 
 /// The flag of `vllm serve` that a variable stands for, and its key in the file.
@@ -38,6 +39,9 @@ const SHARE: (&str, &str, &str) =
 /// [`EditError`].
 pub fn apply(path: &Path, config: &ServiceConfig, change: &Change) -> Result<(), EditError> {
     let edit = plan(config, change)?;
+    // A link stays one: what it leads to is replaced.
+    let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let path = real.as_path();
     let file =
         |what: &str, error: std::io::Error| EditError::File(format!("{}: {what}: {error}", path.display()));
     let before = match std::fs::read_to_string(path) {
@@ -94,7 +98,9 @@ fn plan(config: &ServiceConfig, change: &Change) -> Result<Edit, EditError> {
         }
         Change::Set { variable, value } => {
             let (key, origin) = match variable.as_str() {
-                "GPU_MEMORY_UTILIZATION" => return Ok(Edit::Args(with(args, SHARE.1, Some(value)))),
+                "GPU_MEMORY_UTILIZATION" => {
+                    return Ok(Edit::Args(SHARE.1.to_owned(), Some(Some(value.clone()))));
+                }
                 "VLLM_API_URL" => ("api_url", &config.api_url.origin),
                 "VLLM_MODEL" => ("model", &config.model.origin),
                 "VLLM_MODEL_NAME" => ("model_name", &config.model_name.origin),
@@ -105,8 +111,8 @@ fn plan(config: &ServiceConfig, change: &Change) -> Result<Edit, EditError> {
             writable(variable, origin)?;
             Ok(Edit::Key(key, value.clone()))
         }
-        Change::Argument { flag, value } => Ok(Edit::Args(with(args, flag, value.as_ref()))),
-        Change::DropArgument { flag } => Ok(Edit::Args(without(args, flag))),
+        Change::Argument { flag, value } => Ok(Edit::Args(flag.clone(), Some(value.clone()))),
+        Change::DropArgument { flag } => Ok(Edit::Args(flag.clone(), None)),
     }
 }
 
@@ -137,13 +143,6 @@ fn without(args: &[String], flag: &str) -> Vec<String> {
     kept
 }
 
-fn with(args: &[String], flag: &str, value: Option<&String>) -> Vec<String> {
-    let mut args = without(args, flag);
-    args.push(flag.to_owned());
-    args.extend(value.cloned());
-    args
-}
-
 fn edited(text: &str, service: &ServiceName, edit: Edit) -> Result<String, String> {
     let mut document: DocumentMut =
         text.parse().map_err(|e: toml_edit::TomlError| e.to_string().trim_end().to_owned())?;
@@ -170,7 +169,21 @@ fn edited(text: &str, service: &ServiceName, edit: Edit) -> Result<String, Strin
             let item = number.map_or_else(|| value(text.as_str()), value);
             put(table, key, item);
         }
-        Edit::Args(args) => put(table, "args", value(args.iter().map(String::as_str).collect::<Array>())),
+        Edit::Args(flag, new) => {
+            // What stands in the file counts, not what was in force when it was read last.
+            let standing = table.get("args").and_then(Item::as_array);
+            let args: Vec<String> = standing
+                .into_iter()
+                .flat_map(Array::iter)
+                .map(|item| item.as_str().map(str::to_owned).ok_or("args is not a list of texts"))
+                .collect::<Result<_, _>>()?;
+            let mut args = without(&args, &flag);
+            if let Some(new) = new {
+                args.push(flag);
+                args.extend(new);
+            }
+            put(table, "args", value(args.iter().map(String::as_str).collect::<Array>()));
+        }
     }
     Ok(document.to_string())
 }
@@ -252,6 +265,28 @@ mod tests {
         let config = place.apply(&Change::DropArgument { flag: "--max-model-len".into() }).expect("changed");
         assert_eq!(config.args.value, ["--enable-lora", "--dtype", "half"]);
         assert!(place.text().starts_with("# mine\n[[service]]\nname = \"vllm\" # the one\n"));
+    }
+
+    #[test]
+    fn what_was_written_by_hand_meanwhile_stays() {
+        let place = Place::new(Some(FILE), &[]);
+        let config = place.load();
+        let path = place.dir.path().join("services.toml");
+        std::fs::write(&path, FILE.replace("\"--enable-lora\"", "\"--enable-lora\", \"--seed\", \"7\""))
+            .expect("written");
+        apply(&path, &config, &argument("--max-model-len", "16")).expect("changed");
+        assert_eq!(place.load().args.value, ["--enable-lora", "--seed", "7", "--max-model-len", "16"]);
+    }
+
+    #[test]
+    fn a_link_stays_a_link() {
+        let place = Place::new(None, &[]);
+        let (real, link) = (place.dir.path().join("real.toml"), place.dir.path().join("services.toml"));
+        std::fs::write(&real, FILE).expect("written");
+        std::os::unix::fs::symlink(&real, &link).expect("linked");
+        place.apply(&argument("--dtype", "half")).expect("changed");
+        assert!(std::fs::symlink_metadata(&link).expect("there").is_symlink());
+        assert!(std::fs::read_to_string(&real).expect("there").contains("half"));
     }
 
     #[test]

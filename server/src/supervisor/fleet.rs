@@ -545,7 +545,8 @@ impl Fleet {
                 return Err(ApiError::RequestsRunning { service: service.to_string(), verb, requests });
             }
         }
-        let plan = now.plan.as_ref().filter(|_| verb != Verb::Stop);
+        let starts = verb != Verb::Stop && !matches!(now.state, State::Stopping { .. });
+        let plan = now.plan.as_ref().filter(|_| starts);
         let Some((plan, device)) = plan.and_then(|plan| Some((plan, plan.device.as_ref()?))) else {
             return Ok(());
         };
@@ -566,7 +567,13 @@ impl Fleet {
     }
 
     /// Makes the change of one remedy of the failure that is shown now.
-    fn apply_remedy(&self, service: &ServiceName, cause: &str, remedy: usize) -> Result<(), ApiError> {
+    fn apply_remedy(
+        &self,
+        service: &ServiceName,
+        cause: &str,
+        remedy: usize,
+        value: &str,
+    ) -> Result<(), ApiError> {
         let now = self.known(service)?;
         let State::Failed { failure } = &now.state else { return Err(ApiError::Stale) };
         let change = failure
@@ -574,6 +581,7 @@ impl Fleet {
             .as_ref()
             .filter(|d| d.cause.id() == cause)
             .and_then(|d| d.remedies.get(remedy)?.change.clone())
+            .filter(|change| change.value().unwrap_or_default() == value)
             .ok_or(ApiError::Stale)?;
         if let Some(container) = now.container.as_ref().filter(|c| c.adopted) {
             return Err(ApiError::NotOurs { container: container.name.clone() });
@@ -668,8 +676,9 @@ impl Control for FleetControl {
         service: &ServiceName,
         cause: &str,
         remedy: usize,
+        value: &str,
     ) -> Result<(), ApiError> {
-        self.0.apply_remedy(service, cause, remedy)?;
+        self.0.apply_remedy(service, cause, remedy, value)?;
         self.command(caller, service, Verb::Start).map(drop)
     }
 

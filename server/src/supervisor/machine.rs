@@ -325,8 +325,10 @@ impl Machine {
     /// What an earlier or this dashboard should remember of an ended instance.
     pub fn outcome(&self) -> Option<State> {
         let ended = self.instance.as_ref().is_some_and(|i| matches!(i.activity, Activity::Ended(_)));
-        (ended && self.away.is_none() && self.launching.is_none() && self.releasing.is_none())
-            .then(|| self.state())
+        let settled = ended && self.away.is_none() && self.launching.is_none();
+        // It has ended as it was asked to, whatever becomes of its memory.
+        let released = || State::Stopped { since: self.ended_at, note: self.note.clone() };
+        settled.then(|| if self.releasing.is_some() { released() } else { self.state() })
     }
 
     /// Takes one observation.
@@ -366,7 +368,7 @@ impl Machine {
             Observation::GpuMemory(bytes) => {
                 self.gpu_memory = bytes;
                 if let Some(Release::Held { freed_bytes, by }) = &self.release
-                    && bytes.unwrap_or(0) == 0
+                    && bytes == Some(0)
                 {
                     let rest: u64 = by.iter().filter_map(|r| r.memory_bytes).sum();
                     self.release = Some(Release::Back { freed_bytes: freed_bytes + rest });

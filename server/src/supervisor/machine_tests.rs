@@ -271,13 +271,30 @@ fn a_stop_is_over_when_the_gpu_memory_is_back() {
     let effects = m.next(ended(2, 0, false), at(300));
     assert!(effects.contains(&Effect::AwaitRelease));
     assert_eq!(m.state(), State::Stopping { since: at(200) }, "gone, but its memory is not seen to be back");
-    assert_eq!(m.outcome(), None);
+    assert!(
+        matches!(m.outcome(), Some(State::Stopped { .. })),
+        "a dashboard that comes now knows that it was asked"
+    );
     m.next(Observation::Command(Verb::Stop), at(310));
     m.next(Observation::GpuMemory(Some(0)), at(320));
     let back = Release::Back { freed_bytes: 8 << 30 };
     assert_eq!(m.next(Observation::Released(Some(back.clone())), at(330)), []);
     assert_eq!(word(&m), "stopped");
     assert_eq!(m.release(), Some(&back));
+}
+
+#[test]
+fn memory_that_cannot_be_read_is_not_back() {
+    let mut m = running();
+    m.next(Observation::GpuMemory(Some(8 << 30)), at(150));
+    m.next(Observation::Command(Verb::Stop), at(200));
+    m.next(ended(2, 0, false), at(300));
+    let held = Release::Held { freed_bytes: 0, by: Vec::new() };
+    m.next(Observation::Released(Some(held.clone())), at(400));
+    m.next(Observation::GpuMemory(None), at(500));
+    assert_eq!(m.release(), Some(&held), "the driver is silent");
+    m.next(Observation::GpuMemory(Some(0)), at(600));
+    assert!(matches!(m.release(), Some(Release::Back { .. })));
 }
 
 #[test]

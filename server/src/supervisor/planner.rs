@@ -98,11 +98,18 @@ fn devices(service: &ServiceName, config: &ServiceConfig, gpus: &[Gpu]) -> Vec<D
         Gpus::None => false,
         Gpus::These(list) => list.iter().any(|one| *one == gpu.index.to_string() || *one == gpu.uuid),
     });
+    // What this very service still holds is given back before it starts.
+    let own = |gpu: &Gpu| -> u64 {
+        let mine = gpu.processes.iter().flatten().filter(|p| p.service.as_ref() == Some(service));
+        mine.filter_map(|p| p.memory_bytes).sum()
+    };
     let device = |gpu: &Gpu| Device {
         index: gpu.index,
         name: gpu.name.clone(),
         total: gpu.memory_total_bytes,
-        free: gpu.memory_total_bytes.saturating_sub(gpu.memory_used_bytes),
+        free: (gpu.memory_total_bytes + own(gpu))
+            .saturating_sub(gpu.memory_used_bytes)
+            .min(gpu.memory_total_bytes),
         holders: gpu
             .processes
             .iter()

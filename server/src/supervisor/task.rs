@@ -9,14 +9,16 @@ use crate::logs::Feed;
 use crate::runtime::{Activity, Hint, Launch, Look, Runtime, RuntimeError};
 use crate::settings::ServiceConfig;
 use crate::store::{RunRow, Store};
+use crate::vllm::explain::Explainer;
 use crate::vllm::http::Http;
+use crate::vllm::launch::{QUIET, launch};
 use crate::vllm::probe::{holder, probe};
 use crate::vllm::smoke::smoke;
-use crate::vllm::{launch::launch, verdict, witness::Witness};
+use crate::vllm::{verdict, witness::Witness};
 use app::model::{
-    FailureKind, Gpu, GpuProcess, MemoryPlan, Phase, PhaseProgress, PhaseTime, PortHolder, Release, Remnant,
-    RuntimeKind, Service, ServiceKind, ServiceName, Smoke, Start, State, Timestamp, UnreachableReason,
-    UsualTime, Verb, Wish,
+    Cause, FailureKind, Gpu, GpuProcess, MemoryPlan, Phase, PhaseProgress, PhaseTime, PortHolder, Release,
+    Remnant, RuntimeKind, Service, ServiceKind, ServiceName, Smoke, Start, State, Timestamp,
+    UnreachableReason, UsualTime, Verb, Wish,
 };
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,6 +30,9 @@ use tokio_util::sync::CancellationToken;
 
 /// How often the list of models is asked for while it is known.
 const MODELS_EVERY: Duration = Duration::from_secs(60);
+
+/// An instance that is first seen so soon after its start was seen from its beginning.
+const FROM_THE_BEGINNING_MS: u64 = 10_000;
 
 /// How long GPU memory may take to come back after a stop.
 const RELEASE_LIMIT: Duration = Duration::from_secs(10);
@@ -82,6 +87,12 @@ pub struct Task {
     launch_asked: Option<Timestamp>,
     /// This instance's log was read to its end.
     log_complete: bool,
+    /// The end was judged by the whole log: that is done once.
+    judged: bool,
+    /// What the witness heard belongs to the instance or launch that is shown.
+    heard_this: bool,
+    /// A dashboard saw this instance from its beginning, so that its times can be trusted.
+    watched: bool,
     smoke: Option<Smoke>,
     planner: Planner,
     /// What phases usually take, and of how many starts that was learned.
@@ -153,6 +164,9 @@ impl Task {
             witness,
             launch_asked: None,
             log_complete: false,
+            judged: false,
+            heard_this: false,
+            watched: false,
             smoke: None,
             planner: Planner::default(),
             usual: (Vec::new(), 0),
@@ -233,6 +247,7 @@ impl Task {
             }
             Mail::Figures(figures) => {
                 self.planner.learned(figures);
+                self.read_figures();
                 self.publish();
                 None
             }
@@ -328,7 +343,7 @@ impl Task {
         if let Some(run) = self.run {
             if let Some(at) = self.machine.ready_since().filter(|at| ready != Some(*at)) {
                 self.store.set_ready(run, at);
-                if probed {
+                if probed && self.watched {
                     let phases = self.witness().phases(Some(at));
                     self.store.learn_start(&self.start_key(), run, &phases);
                     smoke_now = self.config.smoke_test.value;
@@ -355,28 +370,42 @@ impl Task {
     }
 
     /// Why it failed, as far as that is known by now: at once by what the log has told, again when it was read to its end.
-    fn judge(&self) -> Option<Observation> {
+    fn judge(&mut self) -> Option<Observation> {
         let instance = self.machine.instance();
         let adopted = self.is_adopted();
         let id = instance.map(|i| i.id.clone());
         let ended = instance.is_some_and(|i| matches!(i.activity, Activity::Ended(_)));
         let witness = self.witness();
+        // A launch that came to nothing has no log; that of the run before explains nothing.
+        let silent = Explainer::new();
+        let log = if self.heard_this { witness.explainer() } else { &silent };
+        let whole = ended && self.log_complete && !self.judged;
         let found = match self.machine.failure() {
-            Some(failure)
-                if failure.diagnosis.is_none() || (ended && self.log_complete && failure.kind.is_end()) =>
-            {
-                verdict::of(&failure.kind, witness.explainer(), &self.config, adopted)?
+            Some(failure) if failure.diagnosis.is_none() || (whole && failure.kind.is_end()) => {
+                verdict::of(&failure.kind, log, &self.config, adopted)?
             }
             // Nobody watched its end: only a log that proves a failure makes it one.
-            None if self.machine.is_unjudged() && self.log_complete => {
+            None if self.machine.is_unjudged() && whole => {
                 let kind = FailureKind::Exited { code: -1, was_ready: self.machine.ready_since().is_some() };
-                let found = verdict::of(&kind, witness.explainer(), &self.config, adopted)?;
-                (witness.explainer().failed()).then_some(found)?
+                let found = verdict::of(&kind, log, &self.config, adopted)?;
+                log.failed().then_some(found)?
             }
             _ => return None,
         };
+        drop(witness);
+        self.judged |= whole;
         let known = self.machine.failure().and_then(|f| f.diagnosis.as_ref());
-        (known != Some(&found)).then(|| Observation::Diagnosed(id, Box::new(found)))
+        // What was proved once is not unproved by a log that has lost its beginning meanwhile.
+        let worse = found.cause == Cause::Unknown && known.is_some_and(|k| k.cause != Cause::Unknown);
+        if known == Some(&found) || worse {
+            return None;
+        }
+        if found.cause == Cause::UnknownArgument && found.facts.subject.as_deref() == Some(QUIET) {
+            // Another version than the one that is remembered: it is asked anew.
+            self.store.set_fact(&self.version_key(), "");
+            self.version = None;
+        }
+        Some(Observation::Diagnosed(id, Box::new(found)))
     }
 
     fn carry_out(&mut self, effect: Effect) {
@@ -470,21 +499,36 @@ impl Task {
             // The GPUs are read only while somebody looks: this does.
             let _seat = world.take_seat();
             let mut gpus = world.watch_gpus();
+            let devices: Vec<String> = gpus
+                .borrow()
+                .iter()
+                .filter(|g| held_by(std::slice::from_ref(g), &name).is_some_and(|held| held > 0))
+                .map(|g| g.uuid.clone())
+                .collect();
+            // A device that cannot be read tells nothing, least of all that the memory is back.
+            let held = |gpus: &[Gpu]| {
+                devices.iter().try_fold(0, |sum, uuid| {
+                    let gpu = gpus.iter().find(|g| g.uuid == *uuid)?;
+                    Some(sum + held_by(std::slice::from_ref(gpu), &name)?)
+                })
+            };
             let wait = async {
-                while held_by(&gpus.borrow_and_update(), &name).is_some_and(|held| held > 0) {
+                while held(&gpus.borrow_and_update()) != Some(0) {
                     if gpus.changed().await.is_err() {
                         break;
                     }
                 }
             };
-            let back = tokio::time::timeout(RELEASE_LIMIT, wait).await.is_ok();
+            // At the limit what is seen then is said.
+            let _ = tokio::time::timeout(RELEASE_LIMIT, wait).await;
             let gpus = world.gpus();
-            let held = held_by(&gpus, &name).unwrap_or(0);
-            let freed_bytes = before.saturating_sub(held);
-            Observation::Released(Some(if back {
-                Release::Back { freed_bytes }
-            } else {
-                Release::Held { freed_bytes, by: holders(&gpus, &name) }
+            Observation::Released(held(&gpus).map(|held| {
+                let freed_bytes = before.saturating_sub(held);
+                if held == 0 {
+                    Release::Back { freed_bytes }
+                } else {
+                    Release::Held { freed_bytes, by: holders(&gpus, &name) }
+                }
             }))
         });
     }
@@ -549,8 +593,9 @@ impl Task {
         } else {
             let over = self.machine.ready_since().or_else(|| self.machine.ended_at());
             match self.machine.state() {
-                State::Starting { .. } | State::Running { .. } | State::Unresponsive { .. } => {}
-                State::Failed { .. } if self.machine.ready_since().is_none() && self.run.is_some() => {}
+                State::Starting { .. } => {}
+                State::Running { .. } | State::Unresponsive { .. } if self.watched => {}
+                State::Failed { .. } if self.machine.ready_since().is_none() && self.heard_this => {}
                 _ => return None,
             }
             self.witness().phases(over.filter(|_| !matches!(self.machine.state(), State::Starting { .. })))
@@ -560,6 +605,7 @@ impl Task {
 
     fn launch(&mut self) {
         self.launch_asked = Some(Timestamp::now());
+        self.heard_this = false;
         self.usual = self.store.usual_start(&self.start_key());
         let version = self.store.fact(&self.version_key());
         let launch: Launch = launch(&self.config, self.kind, version.as_deref());
@@ -628,10 +674,16 @@ impl Task {
         let key = instance.id.key();
         let started = Timestamp::from_nanos(instance.id.started_ns);
         self.log_complete = false;
+        self.judged = false;
+        self.heard_this = true;
         self.smoke = None;
-        *self.witness() = Witness::new(started, self.launch_asked.take());
+        let asked = self.launch_asked.take();
+        let known = self.store.run_of(&self.config.name, &key);
+        self.watched =
+            asked.is_some() || known.is_some() || Timestamp::now().since(started) < FROM_THE_BEGINNING_MS;
+        *self.witness() = Witness::new(started, asked);
         self.usual = self.store.usual_start(&self.start_key());
-        let row = self.store.run_of(&self.config.name, &key).or_else(|| {
+        let row = known.or_else(|| {
             let run = self.store.open_run(&self.config.name, &key, started, instance.log_from_ns)?;
             Some(RunRow {
                 run,

@@ -27,7 +27,7 @@ pub fn is_image(image: &str) -> bool {
 pub const DIALECT: Dialect = Dialect { default_port: INNER_PORT, port_of, is_image };
 
 /// Keeps our own questions out of the engine's access log.
-const QUIET: &str = "--disable-access-log-for-endpoints";
+pub const QUIET: &str = "--disable-access-log-for-endpoints";
 
 /// Whether this version of vLLM knows [`QUIET`]: since 0.16 (vllm-project/vllm#30011). A version that is not known, or not
 /// understood, is taken for an older one.

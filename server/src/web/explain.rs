@@ -11,10 +11,31 @@ use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Multipart, State};
 use axum::http::{Request, StatusCode};
 use axum::response::{IntoResponse, Response};
-use tokio::sync::Semaphore;
+use std::time::Duration;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Each holds its whole log in memory: only so many at once.
 static ROOM: Semaphore = Semaphore::const_new(2);
+/// How long a body may take to come.
+const LIMIT: Duration = Duration::from_secs(60);
+/// How long one may wait for the others.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+async fn seat() -> Result<SemaphorePermit<'static>, Problem> {
+    match tokio::time::timeout(PATIENCE, ROOM.acquire()).await {
+        Ok(Ok(seat)) => Ok(seat),
+        _ => Err(Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Busy",
+            "other logs are being explained; try again in a moment".to_owned(),
+        )),
+    }
+}
+
+fn slow() -> Problem {
+    let detail = format!("the log did not come within {} s", LIMIT.as_secs());
+    Problem::new(StatusCode::REQUEST_TIMEOUT, "Too slow", detail)
+}
 
 /// `GET /explain`
 pub async fn form(State(site): State<Site>, request: Request<Body>) -> Response {
@@ -25,13 +46,20 @@ pub async fn form(State(site): State<Site>, request: Request<Body>) -> Response 
 pub async fn page(State(site): State<Site>, request: Request<Body>) -> Response {
     let (parts, body) = request.into_parts();
     let again = Request::from_parts(parts.clone(), Body::empty());
-    let seat = ROOM.acquire().await;
-    let explanation = match Multipart::from_request(Request::from_parts(parts, body), &()).await {
-        Ok(form) => match log_of(form).await {
-            Ok(log) => run(log).await,
-            Err(detail) => Err(bad(&detail)),
-        },
-        Err(error) => Err(bad(&error.body_text())),
+    let seat = match seat().await {
+        Ok(seat) => seat,
+        Err(problem) => return problem.into_response(),
+    };
+    let log = async {
+        let form = Multipart::from_request(Request::from_parts(parts, body), &())
+            .await
+            .map_err(|error| bad(&error.body_text()))?;
+        log_of(form).await.map_err(|detail| bad(&detail))
+    };
+    let explanation = match tokio::time::timeout(LIMIT, log).await {
+        Ok(Ok(log)) => run(log).await,
+        Ok(Err(problem)) => Err(problem),
+        Err(_) => Err(slow()),
     };
     drop(seat);
     match explanation {
@@ -44,8 +72,9 @@ pub async fn page(State(site): State<Site>, request: Request<Body>) -> Response 
 
 /// `POST /api/explain`: the log as the body, the same JSON as `server explain --json`.
 pub async fn api(request: Request<Body>) -> Result<Json<Explanation>, Problem> {
-    let _seat = ROOM.acquire().await;
-    let log = Bytes::from_request(request, &()).await.map_err(|e| bad(&e.body_text()))?;
+    let _seat = seat().await?;
+    let log = tokio::time::timeout(LIMIT, Bytes::from_request(request, &())).await.map_err(|_| slow())?;
+    let log = log.map_err(|e| bad(&e.body_text()))?;
     run(log.into()).await.map(Json)
 }
 

@@ -10,21 +10,20 @@ use std::path::Path;
 /// Length of a container's full id.
 const ID: usize = 64;
 
-/// Ends what is left of a container on this machine. How many processes were sent the signal.
-pub fn end(container: &str) -> usize {
+/// Ends what is left of a container on this machine. How many processes were found, and how many were sent the signal.
+pub fn end(container: &str) -> (usize, usize) {
     let whole = container.len() == ID && container.bytes().all(|b| b.is_ascii_hexdigit());
-    let Some(entries) = std::fs::read_dir("/proc").ok().filter(|_| whole) else { return 0 };
+    let Some(entries) = std::fs::read_dir("/proc").ok().filter(|_| whole) else { return (0, 0) };
     let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    pids.filter_map(Pid::from_raw).filter(|pid| end_one(*pid, container)).count()
+    let left = pids.filter_map(Pid::from_raw).filter(|pid| belongs(*pid, container));
+    left.fold((0, 0), |(found, ended), pid| (found + 1, ended + usize::from(end_one(pid, container))))
 }
 
+/// Gone already counts as ended.
 fn end_one(pid: Pid, container: &str) -> bool {
-    if !belongs(pid, container) {
-        return false;
-    }
-    let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) else { return false };
+    let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) else { return !belongs(pid, container) };
     // Looked at again behind the handle: now it cannot be another process any more.
-    belongs(pid, container) && pidfd_send_signal(&handle, Signal::KILL).is_ok()
+    !belongs(pid, container) || pidfd_send_signal(&handle, Signal::KILL).is_ok()
 }
 
 fn belongs(pid: Pid, container: &str) -> bool {
@@ -53,7 +52,7 @@ mod tests {
         }
         assert!(!names(&format!("0::/docker/{id}0"), &id));
         assert!(!names("0::/docker/0123456789ab", &id));
-        assert_eq!(end("0123456789ab"), 0, "a short id ends nothing");
-        assert_eq!(end(""), 0);
+        assert_eq!(end("0123456789ab"), (0, 0), "a short id ends nothing");
+        assert_eq!(end(""), (0, 0));
     }
 }

@@ -285,6 +285,16 @@ impl DockerRuntime {
         }
     }
 
+    /// This instance is the container's last start, and it has ended; gone counts as that, too.
+    async fn ended_last(&self, instance: &InstanceId) -> bool {
+        match self.inspect(&instance.id).await {
+            Ok(found) => container::read(&found, &self.service, self.dialect, &self.engine)
+                .is_ok_and(|i| i.id == *instance && i.activity != Activity::Running),
+            Err(engine::Failed::Server { .. }) => true,
+            Err(engine::Failed::Away(_)) => false,
+        }
+    }
+
     async fn send_hints(&self, hints: mpsc::Sender<Hint>) {
         let mut events = self.engine.subscribe();
         // An engine that nobody has asked yet will say by an event how it is.
@@ -348,13 +358,25 @@ impl Runtime for DockerRuntime {
 
     fn end_remnants<'a>(&'a self, instance: &'a InstanceId) -> BoxFuture<'a, Result<(), RuntimeError>> {
         Box::pin(async move {
-            self.signal_now(instance, StopSignal::Kill).await?;
+            // Started again meanwhile: what runs now was not meant.
+            if !self.ended_last(instance).await {
+                return Ok(());
+            }
             // A container takes its processes with it, but for those that the engine has lost; those of another machine
             // are out of reach.
             if self.engine.address().starts_with("unix://") {
                 let id = instance.id.clone();
-                let ended = tokio::task::spawn_blocking(move || leftover::end(&id)).await.unwrap_or(0);
-                tracing::info!(container = %instance.id, ended, "what was left of a container was ended");
+                let (found, ended) =
+                    tokio::task::spawn_blocking(move || leftover::end(&id)).await.unwrap_or_default();
+                tracing::info!(container = %instance.id, found, ended, "what was left of a container was ended");
+                if found > ended {
+                    let detail =
+                        format!("{} of {found} processes may not be ended by this user", found - ended);
+                    return Err(RuntimeError::Refused(FailureKind::Refused {
+                        action: "stop".into(),
+                        detail,
+                    }));
+                }
             }
             Ok(())
         })
@@ -378,6 +400,10 @@ impl Runtime for DockerRuntime {
                     let (end, mut at) = logs::follow(address, id, tty, from, true, sink, &stop).await?;
                     if end == FollowEnd::Broken || self.still_runs(instance).await {
                         return Ok(FollowEnd::Broken);
+                    }
+                    // Another start of the same container writes into the same log: its lines are not this one's.
+                    if !self.ended_last(instance).await {
+                        return Ok(FollowEnd::Complete);
                     }
                     // A follower of a container that ends at once may be let go before its lines were written: what is
                     // left is read from the file, until nothing more comes.

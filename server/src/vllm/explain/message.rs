@@ -1,7 +1,7 @@
 //! A message is complete: what does it say?
 
 use super::explainer::Explainer;
-use super::facts::{Shortage, given_field};
+use super::facts::{Shortage, given_field, numa_subject};
 use super::finding::{Finding, Mark, lines};
 use super::numbers::squeeze;
 use super::record::{Kind, Record};
@@ -77,7 +77,11 @@ impl Explainer {
         finding.evidence = lines(record);
         (rule.facts)(&Message { text: &record.text, squeezed }, &mut finding.facts);
         if cause == Cause::InvalidValue {
-            given_field(&record.text, |field| self.known.argument(field).is_some(), &mut finding.facts);
+            let given = |field: &str| self.known.argument(field).is_some();
+            given_field(&record.text, given, &mut finding.facts);
+            if squeezed.contains("numanodes") && self.known.begun() {
+                numa_subject(given, &mut finding.facts);
+            }
         }
         if cause == Cause::DoesNotFit {
             finding.shortage = Some(Shortage::read(squeezed));

@@ -139,7 +139,7 @@ fn complaints(text: &str) -> impl Iterator<Item = (Option<&str>, &str)> {
         .map_or("", |(_, rest)| rest);
     std::iter::from_fn(move || {
         let mark = rest.find("[type=")?;
-        let end = rest.get(mark..)?.find("input_type=").map_or(mark, |at| mark + at) + 6;
+        let end = rest.get(mark..)?.find("input_type=").map_or(mark + 6, |at| mark + at + 11);
         let (part, next) = rest.split_at_checked(end)?;
         rest = next.split_once(']').map_or("", |(_, next)| next);
         // A line about where to read more stands between two of them.
@@ -317,6 +317,15 @@ pub fn numa_nodes(message: &Message<'_>, facts: &mut Facts) {
     facts.value = integer_after(message.squeezed, "threadsof").map(|n| n.to_string());
     facts.allowed = between(message.squeezed, "nodesare[", "]")
         .map(|nodes| format!("at most {}", nodes.split(',').filter(|n| !n.is_empty()).count().max(1)));
+}
+
+/// Whichever kind of parallelism was given makes the workers.
+pub fn numa_subject(given: impl Fn(&str) -> bool, facts: &mut Facts) {
+    if given("tensor_parallel_size") {
+        return;
+    }
+    let kinds = ["pipeline_parallel_size", "data_parallel_size_local", "data_parallel_size"];
+    facts.subject = kinds.into_iter().find(|k| given(k)).map(as_flag);
 }
 
 /// A template that is neither a file nor a template.

@@ -48,6 +48,24 @@ fn an_exit_that_nobody_asked_for_is_explained_by_how_it_ended() {
 }
 
 #[test]
+fn what_every_start_prints_is_no_evidence() {
+    let chatter = "Triton is installed, but doesn't include CPU backend. Disabling Triton.
+With `vllm serve`, you should provide the model as a positional argument or in a config file instead of via the `--model` option. The `--model` option will be removed in a future version.
+/usr/lib/python3.11/multiprocessing/resource_tracker.py:254: UserWarning: resource_tracker: There appear to be 1 leaked shared_memory objects to clean up at shutdown
+  warnings.warn('resource_tracker: There appear to be %d '
+/opt/torch/x.py:7: FutureWarning: this will go away
+(EngineCore pid=50) INFO 07-28 10:00:00 [core.py:1454] [shutdown] EngineCore: start mode=abort timeout=0s
+";
+    let found = diagnosed(chatter, End { code: Some(1), ..End::default() });
+    assert_eq!((found.cause, found.evidence), (Cause::Unknown, Vec::new()));
+    let found = diagnosed(&format!("{chatter}one\n{chatter}"), End { code: Some(1), ..End::default() });
+    assert_eq!(found.evidence.iter().map(|e| e.text.as_str()).collect::<Vec<_>>(), ["one"]);
+    let text = format!("{chatter}{READY}{chatter}");
+    let found = diagnosed(&text, End { signal: Some(9), was_ready: true, ..End::default() });
+    assert_eq!((found.cause, found.evidence), (Cause::Killed, Vec::new()));
+}
+
+#[test]
 fn code_zero_can_be_a_crash() {
     let text = format!(
         "{READY}(APIServer pid=1) WARNING 11-22 12:00:00 [core_client.py:700] [shutdown] MPClient: engine core exited unexpectedly; starting cleanup\nINFO:     Shutting down\n"

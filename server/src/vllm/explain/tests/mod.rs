@@ -5,6 +5,7 @@ mod fragments;
 mod live;
 mod misleading;
 mod recordings;
+mod remedies;
 
 use super::{Explanation, Outcome, explain};
 use app::model::Cause;
