@@ -131,9 +131,9 @@ fn sentences_name_the_cause_and_what_to_do() {
             State::Starting {
                 phase: Phase::Load,
                 since: at(1),
-                progress: Some(PhaseProgress { done: 3, total: 5 }),
+                progress: Some(PhaseProgress { done: 3, total: 5, bytes: Some(24_416_874_332) }),
             },
-            "Loading weights, 3 of 5",
+            "Loading weights, 3 of 5 (13.6 of 22.7 GiB)",
             r#"<progress max="5" value="3""#,
         ),
         (

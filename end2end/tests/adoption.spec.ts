@@ -51,7 +51,9 @@ test("unlisted containers of a vLLM image are offered, and adopted by a button",
   const card = await open(page, dash.url);
   await card.shows("Stopped");
   await expect(page.getByText(name).first()).toBeVisible();
+  const loadedAgain = page.waitForRequest((request) => new URL(request.url()).pathname === "/api/stream");
   await page.getByRole("listitem").filter({ hasText: name }).getByRole("button", { name: "Adopt" }).click();
+  await loadedAgain;
   await expect.poll(async () => (JSON.parse((await dash.ask("/api/services")).body) as { container: { name: string } | null }[]).map((one) => one.container?.name), { timeout: 20_000 }).toContain(name);
   expect((await inspect(name))?.Id).toBe(id);
 

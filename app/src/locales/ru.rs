@@ -386,7 +386,15 @@ fn sentence(service: &Service) -> Said {
     match &service.state {
         State::Stopped { note, .. } => stopped(service, note.as_ref()),
         State::Starting { phase: at, progress, .. } => {
-            let progress = progress.map(|p| format!(", {} из {}", p.done, p.total)).unwrap_or_default();
+            let progress = progress.map(|p| {
+                // Shards weigh about the same.
+                let bytes = p.bytes.map(|all| {
+                    let done = all / u64::from(p.total.max(1)) * u64::from(p.done);
+                    format!(" ({} из {} ГиБ)", gib_tenths(done, ','), gib_tenths(all, ','))
+                });
+                format!(", {} из {}{}", p.done, p.total, bytes.unwrap_or_default())
+            });
+            let progress = progress.unwrap_or_default();
             said(format!("{}{progress}", phase(*at)), "")
         }
         State::Running { .. } => match address {

@@ -200,6 +200,9 @@ pub struct PhaseProgress {
     pub done: u32,
     /// Steps in all.
     pub total: u32,
+    /// What all steps together weigh, in bytes, where the log has said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
 }
 
 /// How a service came to stop without anybody here asking.

@@ -205,7 +205,7 @@ fields! {
     PlanDevice { index, name, total_bytes, free_bytes, budget_bytes, holders }
     ContainerFacts { name, id, adopted, auto_remove, restart_policy }
     Remnant { pid, name, memory_bytes }
-    PhaseProgress { done, total }
+    PhaseProgress { done, total, bytes }
     Gpu {
         index, uuid, name, memory_used_bytes, memory_total_bytes; state, utilisation_percent, temperature_c, power_mw,
         power_limit_mw, processes

@@ -32,7 +32,11 @@ fn every_state_and_what_it_carries() {
         Phase::Ready,
     ];
     for phase in phases {
-        survives(State::Starting { phase, since: T, progress: Some(PhaseProgress { done: 3, total: 5 }) });
+        survives(State::Starting {
+            phase,
+            since: T,
+            progress: Some(PhaseProgress { done: 3, total: 5, bytes: Some(7) }),
+        });
     }
     survives(State::Starting { phase: Phase::Pull, since: T, progress: None });
     survives(State::Running { since: T });

@@ -71,6 +71,8 @@ const MARKERS: [(&str, Phase); 52] = [
 pub struct PhaseTracker {
     phase: Phase,
     progress: Option<PhaseProgress>,
+    /// What the weights weigh, in bytes.
+    checkpoint: Option<u64>,
 }
 
 impl Default for PhaseTracker {
@@ -82,7 +84,7 @@ impl Default for PhaseTracker {
 impl PhaseTracker {
     /// Before the first line.
     pub const fn new() -> Self {
-        Self { phase: Phase::Import, progress: None }
+        Self { phase: Phase::Import, progress: None, checkpoint: None }
     }
 
     /// The phase and how far it is.
@@ -102,8 +104,14 @@ impl PhaseTracker {
             None if weights_bar(head) => Phase::Download,
             None => return None,
         };
-        let progress =
+        let mut progress =
             if matches!(phase, Phase::Load | Phase::Download | Phase::Graphs) { steps(text) } else { None };
+        if phase == Phase::Load {
+            self.checkpoint = self.checkpoint.or_else(|| checkpoint(text));
+            if let Some(progress) = &mut progress {
+                progress.bytes = self.checkpoint;
+            }
+        }
         self.advance(phase, progress)
     }
 
@@ -129,6 +137,22 @@ impl PhaseTracker {
     }
 }
 
+/// `Checkpoint size: 22.74 GiB.` in bytes (vLLM since 0.19, `weight_utils.py`). By digits: a figure that is not one is none.
+fn checkpoint(text: &str) -> Option<u64> {
+    let (figure, rest) = text.split_once("Checkpoint size: ")?.1.split_once(' ')?;
+    let (whole, part) = figure.split_once('.').unwrap_or((figure, "0"));
+    let hundredths: u64 = format!("{part:0<2}").get(..2)?.parse().ok()?;
+    let unit: u64 = match rest.get(..3)? {
+        "GiB" => 1 << 30,
+        "MiB" => 1 << 20,
+        "KiB" => 1 << 10,
+        _ => return None,
+    };
+    let all = whole.parse::<u64>().ok()?.checked_mul(100)?.checked_add(hundredths)?;
+    // A size that rounds to nothing says nothing.
+    Some(all.checked_mul(unit)? / 100).filter(|bytes| *bytes > 0)
+}
+
 /// A bar of the hub's client over files of weights: `Fetching 5 files: …`, `model-00001-of-00005.safetensors: …`.
 fn weights_bar(head: &str) -> bool {
     let file = [".safetensors:", ".bin:", ".gguf:", ".pt:"].iter().any(|end| head.contains(end));
@@ -143,8 +167,11 @@ fn steps(text: &str) -> Option<PhaseProgress> {
         let done_at = before.len() - before.chars().rev().take_while(digits).count();
         let total_to = after.chars().take_while(digits).count();
         let (done, total) = (before.get(done_at..)?.parse().ok()?, after.get(..total_to)?.parse().ok()?);
-        (after.get(total_to..)?.starts_with(" [") && done <= total && total > 0)
-            .then_some(PhaseProgress { done, total })
+        (after.get(total_to..)?.starts_with(" [") && done <= total && total > 0).then_some(PhaseProgress {
+            done,
+            total,
+            bytes: None,
+        })
     })
 }
 
@@ -154,7 +181,7 @@ mod tests {
     use Phase::{Api, Compile, Config, Download, Graphs, KvCache, Load, Ready};
 
     const fn of(done: u32, total: u32) -> Option<PhaseProgress> {
-        Some(PhaseProgress { done, total })
+        Some(PhaseProgress { done, total, bytes: None })
     }
 
     fn changes(lines: &[&str]) -> Vec<(Phase, Option<PhaseProgress>)> {
@@ -243,6 +270,26 @@ mod tests {
             (Ready, None),
         ];
         assert_eq!(changes(&lines), want);
+    }
+
+    #[test]
+    fn what_the_weights_weigh_is_told_with_their_steps() {
+        let mut tracker = PhaseTracker::new();
+        let size = "[weight_utils.py:1108] Filesystem type for checkpoints: EXT4. Checkpoint size: 22.74 GiB. Available RAM: 109.77 GiB.";
+        tracker.line(size, Stream::Stdout);
+        let bar = "Loading safetensors checkpoint shards:  40% Completed | 2/5 [00:00<00:00, 393.50it/s]";
+        let bytes = 2_274 * (1_u64 << 30) / 100;
+        let want = PhaseProgress { done: 2, total: 5, bytes: Some(bytes) };
+        assert_eq!(tracker.line(bar, Stream::Stderr), Some((Load, Some(want))));
+        for odd in [
+            "Checkpoint size: x GiB",
+            "Checkpoint size: 1",
+            "Checkpoint size: 99999999999999999999 GiB",
+            "Checkpoint size: 1.é GiB",
+        ] {
+            assert_eq!(checkpoint(odd), None, "{odd}");
+        }
+        assert_eq!(checkpoint("Checkpoint size: 5 MiB."), Some(5 << 20));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::fs;
 use std::io::{BufReader, Read};
 
 /// Name, outcome, cause, phases.
-const RUNS: [(&str, &str, &str, &str); 16] = [
+const RUNS: [(&str, &str, &str, &str); 17] = [
     ("f_bad_flag", "failed", "unknown-argument", "import"),
     ("f_bad_model_path", "failed", "model-not-found", "import config"),
     ("f_bad_repo_id_online", "failed", "hub-unreachable", "import config"),
@@ -24,6 +24,7 @@ const RUNS: [(&str, &str, &str, &str); 16] = [
     ("start_sh_full_warm", "stopped", "-", "import config load compile kv-cache api ready"),
     ("t1_first_start", "stopped", "-", "import config load compile kv-cache api ready"),
     ("t2_pty_warmcache_logrequests", "stopped", "-", "import config load compile kv-cache api ready"),
+    ("t4_debug_sigterm_inflight", "stopped", "-", "import config load kv-cache api ready"),
     ("t4_drain_shutdown_timeout_30", "stopped", "-", "import config load kv-cache api ready"),
     ("t5_devmode_apikey_module", "stopped", "-", "import config load kv-cache api ready"),
     ("t8_json_kill9_enginecore", "failed", "engine-died", "import config load kv-cache api ready"),
