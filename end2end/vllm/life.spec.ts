@@ -8,7 +8,7 @@ import { groupOnPort, members } from "./processes.ts";
 /** The phases that last long enough to be seen, of a start on a CPU without compiling, and the page's words for them. */
 const PHASES: Record<string, string> = {
   import: "Loading the program",
-  config: "Reading the model's configuration",
+  config: "Configuring and starting the engine",
   load: "Loading weights",
   "kv-cache": "Laying out the KV cache",
   api: "Starting the API server",
