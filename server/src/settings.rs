@@ -179,4 +179,4 @@ impl Dashboard {
 pub struct ConfigError(pub Vec<String>);
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

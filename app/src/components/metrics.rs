@@ -3,7 +3,7 @@
 use super::charts::{nice_max, path};
 use super::dynamic::{nothing, part};
 use crate::live::World;
-use crate::model::{Ended, Reading, Service, ServiceMetrics, State};
+use crate::model::{Ended, Reading, Service, ServiceMetrics};
 use leptos::prelude::*;
 
 /// Points on the axis of a chart: a quarter of an hour in steps of five seconds.
@@ -13,9 +13,7 @@ const POINTS: usize = 180;
 #[component]
 pub fn Metrics(world: World, service: ArcRwSignal<Service>) -> AnyView {
     let name = service.with_untracked(|s| s.name.clone());
-    let serves = Memo::new(move |_| {
-        service.with(|s| matches!(s.state, State::Running { .. } | State::Unresponsive { .. }))
-    });
+    let serves = Memo::new(move |_| service.with(|s| s.state.serves()));
     part(move || {
         if !serves.get() {
             return nothing();

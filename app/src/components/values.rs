@@ -3,7 +3,7 @@
 use super::dynamic::{part, some_text};
 use super::metrics::requests;
 use crate::live::World;
-use crate::model::{Service, State, Timestamp};
+use crate::model::{Service, Timestamp};
 use leptos::prelude::*;
 
 /// A moment for people who want it exactly.
@@ -74,8 +74,7 @@ pub fn Values(world: World, service: ArcRwSignal<Service>) -> AnyView {
         }
     });
     let requests = some_text(move || {
-        let serves =
-            for_requests.with(|s| matches!(s.state, State::Running { .. } | State::Unresponsive { .. }));
+        let serves = for_requests.with(|s| s.state.serves());
         let now = world.metrics.with(|all| {
             all.iter()
                 .filter(|_| serves)

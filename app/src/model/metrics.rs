@@ -96,9 +96,9 @@ impl ServiceMetrics {
             let step = u64::from(history.step_s.max(1)) * 1000;
             // Half a step early or late is the same step.
             let steps = before.map_or(1, |before| (reading.at.since(before) + step / 2) / step);
-            history.push(reading, steps);
+            history.push(Some(reading), steps);
         } else if let Some(history) = &mut self.history {
-            history.skip();
+            history.push(None, 1);
         }
         self.latest = event.latest;
     }
@@ -110,34 +110,17 @@ impl History {
         usize::try_from(900 / self.step_s.max(1)).unwrap_or(180)
     }
 
-    /// A step in which nothing was read.
-    fn skip(&mut self) {
-        let limit = self.limit();
-        let series = [
-            &mut self.running,
-            &mut self.waiting,
-            &mut self.kv_cache_permille,
-            &mut self.prompt_tokens_per_10s,
-            &mut self.generation_tokens_per_10s,
-            &mut self.ttft_p95_ms,
-        ];
-        for points in series {
-            points.push(None);
-            let over = points.len().saturating_sub(limit);
-            points.drain(..over);
-        }
-    }
-
-    fn push(&mut self, reading: &Reading, steps: u64) {
+    /// Adds a point this many steps behind the last; a gap where nothing was read.
+    fn push(&mut self, reading: Option<&Reading>, steps: u64) {
         let limit = self.limit();
         let gaps = usize::try_from(steps).unwrap_or(limit).min(limit).saturating_sub(1);
-        let ttft = reading.ttft_p95_us.and_then(|us| u32::try_from(us / 1000).ok());
+        let ttft = reading.and_then(|r| u32::try_from(r.ttft_p95_us? / 1000).ok());
         let series = [
-            (&mut self.running, reading.running),
-            (&mut self.waiting, reading.waiting),
-            (&mut self.kv_cache_permille, reading.kv_cache_permille),
-            (&mut self.prompt_tokens_per_10s, reading.prompt_tokens_per_10s),
-            (&mut self.generation_tokens_per_10s, reading.generation_tokens_per_10s),
+            (&mut self.running, reading.and_then(|r| r.running)),
+            (&mut self.waiting, reading.and_then(|r| r.waiting)),
+            (&mut self.kv_cache_permille, reading.and_then(|r| r.kv_cache_permille)),
+            (&mut self.prompt_tokens_per_10s, reading.and_then(|r| r.prompt_tokens_per_10s)),
+            (&mut self.generation_tokens_per_10s, reading.and_then(|r| r.generation_tokens_per_10s)),
             (&mut self.ttft_p95_ms, ttft),
         ];
         for (points, value) in series {

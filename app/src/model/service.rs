@@ -146,6 +146,13 @@ pub enum State {
     },
 }
 
+impl State {
+    /// It was ready in this run and runs: its API may be asked.
+    pub const fn serves(&self) -> bool {
+        matches!(self, Self::Running { .. } | Self::Unresponsive { .. })
+    }
+}
+
 /// Phases of a start, in order. A phase that a version does not print is skipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -12,6 +12,11 @@ fn load(env: &[(&str, &str)], toml: Option<&str>, flags: Flags) -> Result<Config
     Sources { flags, env: vars }.load()
 }
 
+/// The settings of the service that this environment describes, for tests of other rooms.
+pub fn service(env: &[(&str, &str)]) -> ServiceConfig {
+    load(env, None, Flags::default()).expect("valid").services.remove(0)
+}
+
 #[test]
 fn defaults_are_those_of_the_product() {
     let config = load(&[], None, Flags::default()).expect("valid");

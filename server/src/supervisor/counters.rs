@@ -6,7 +6,7 @@
 use super::fleet::World;
 use crate::vllm::http::Http;
 use crate::vllm::metrics::Metrics;
-use app::model::{Service, ServiceMetrics, ServiceName, State, Timestamp};
+use app::model::{Service, ServiceMetrics, ServiceName, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,7 +65,7 @@ pub async fn watch(world: Arc<World>, stop: CancellationToken) {
 }
 
 async fn read(http: &Http, service: &Service) -> Option<bytes::Bytes> {
-    if !matches!(service.state, State::Running { .. } | State::Unresponsive { .. }) {
+    if !service.state.serves() {
         return None;
     }
     match http.get(service.api_url.as_deref()?, "/metrics", None, LIMIT).await {

@@ -534,10 +534,17 @@ impl Fleet {
         Service { uptime_s: service.started.map(|s| now.since(s) / 1000), ..service.clone() }
     }
 
+    /// Puts a letter into the mailbox of a service's task.
+    fn send(&self, service: &ServiceName, mail: Mail) -> Result<(), ApiError> {
+        let mailbox = self.posts().get(service).map(|p| p.handle.mail.clone());
+        let mailbox = mailbox.ok_or_else(|| ApiError::UnknownService { name: service.to_string() })?;
+        mailbox.try_send(mail).map_err(|_| ApiError::Busy)
+    }
+
     /// What speaks against a command.
     async fn objection(&self, service: &ServiceName, verb: Verb) -> Result<(), ApiError> {
         let now = self.known(service)?;
-        if verb != Verb::Start && matches!(now.state, State::Running { .. } | State::Unresponsive { .. }) {
+        if verb != Verb::Start && now.state.serves() {
             let base = now.api_url.as_deref().unwrap_or_default();
             let answer = Http::default().get(base, "/metrics", None, OBJECTION_LIMIT).await;
             let requests = answer.ok().and_then(|(_, body)| requests_under_way(&body)).unwrap_or(0);
@@ -654,9 +661,7 @@ impl Control for FleetControl {
         if matches!(now.state, State::Unreachable { .. }) {
             return Err(ApiError::Unreachable);
         }
-        let mail = self.0.posts().get(service).map(|p| p.handle.mail.clone());
-        let mail = mail.ok_or_else(|| ApiError::UnknownService { name: service.to_string() })?;
-        mail.try_send(Mail::Command(verb)).map_err(|_| ApiError::Busy)?;
+        self.0.send(service, Mail::Command(verb))?;
         let wish = if verb == Verb::Stop { Wish::Stopped } else { Wish::Running };
         Ok(Service { wish, ..Fleet::dated(&now, Timestamp::now()) })
     }
@@ -684,12 +689,10 @@ impl Control for FleetControl {
 
     fn smoke_test(&self, _: &Caller, service: &ServiceName) -> Result<(), ApiError> {
         let now = self.0.known(service)?;
-        if !matches!(now.state, State::Running { .. } | State::Unresponsive { .. }) {
+        if !now.state.serves() {
             return Err(ApiError::Stale);
         }
-        let mail = self.0.posts().get(service).map(|p| p.handle.mail.clone());
-        let mail = mail.ok_or_else(|| ApiError::UnknownService { name: service.to_string() })?;
-        mail.try_send(Mail::Smoke).map_err(|_| ApiError::Busy)
+        self.0.send(service, Mail::Smoke)
     }
 
     fn adopt(&self, _: &Caller, container: &str) -> Result<ServiceName, ApiError> {

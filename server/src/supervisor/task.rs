@@ -105,8 +105,8 @@ pub struct Task {
     epoch: u64,
     run: Option<u64>,
     follower: Option<Follower>,
-    /// The engine's version as it is remembered.
-    version: Option<String>,
+    /// The engine's version as it is remembered, and where.
+    version: Option<(String, Option<String>)>,
     probing: bool,
     probed: bool,
     /// When `/v1/models` was asked last: its answer changes only with adapters.
@@ -353,11 +353,10 @@ impl Task {
                 self.store.set_outcome(run, &now);
             }
         }
-        if let Some(version) =
-            self.machine.served().version.clone().filter(|v| self.version.as_ref() != Some(v))
+        if let Some(version) = self.machine.served().version.clone()
+            && self.known_version().as_ref() != Some(&version)
         {
-            self.store.set_fact(&self.version_key(), &version);
-            self.version = Some(version);
+            self.remember_version(version);
         }
         self.read_figures();
         self.publish();
@@ -402,8 +401,7 @@ impl Task {
         }
         if found.cause == Cause::UnknownArgument && found.facts.subject.as_deref() == Some(QUIET) {
             // Another version than the one that is remembered: it is asked anew.
-            self.store.set_fact(&self.version_key(), "");
-            self.version = None;
+            self.remember_version(String::new());
         }
         Some(Observation::Diagnosed(id, Box::new(found)))
     }
@@ -469,7 +467,7 @@ impl Task {
         if self.machine.is_up() || self.is_adopted() {
             return;
         }
-        let version = self.store.fact(&self.version_key());
+        let version = self.known_version();
         if let Some(ask) = self.planner.needs(&self.config, version.as_deref()) {
             let mail = self.mail.clone();
             self.jobs.spawn(async move {
@@ -607,7 +605,7 @@ impl Task {
         self.launch_asked = Some(Timestamp::now());
         self.heard_this = false;
         self.usual = self.store.usual_start(&self.start_key());
-        let version = self.store.fact(&self.version_key());
+        let version = self.known_version();
         let launch: Launch = launch(&self.config, self.kind, version.as_deref());
         let (runtime, http) = (self.runtime.clone(), self.http.clone());
         let base = self.api_base();
@@ -648,6 +646,22 @@ impl Task {
     /// Where the engine's version is remembered: what it understands is known at its next start.
     fn version_key(&self) -> String {
         format!("engine-version/{}", self.engine())
+    }
+
+    /// The engine's version, as its last start told it; the store is asked once for each engine.
+    fn known_version(&mut self) -> Option<String> {
+        let key = self.version_key();
+        if self.version.as_ref().is_none_or(|(of, _)| *of != key) {
+            let stored = self.store.fact(&key);
+            self.version = Some((key, stored));
+        }
+        self.version.as_ref().and_then(|(_, version)| version.clone())
+    }
+
+    fn remember_version(&mut self, version: String) {
+        let key = self.version_key();
+        self.store.set_fact(&key, &version);
+        self.version = Some((key, Some(version)));
     }
 
     fn probe(&mut self) {

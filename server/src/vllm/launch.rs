@@ -106,15 +106,7 @@ pub fn launch(config: &ServiceConfig, runtime: RuntimeKind, version: Option<&str
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::{Flags, Sources};
-
-    fn config(env: &[(&str, &str)]) -> ServiceConfig {
-        let dir = tempfile::tempdir().expect("a temporary folder");
-        let mut vars: BTreeMap<String, String> =
-            env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        vars.insert("SERVICES_STATE_DIR".into(), dir.path().display().to_string());
-        Sources { flags: Flags::default(), env: vars }.load().expect("valid").services.remove(0)
-    }
+    use crate::settings::tests::service as config;
 
     #[test]
     fn a_container_listens_inside_on_8000_and_is_published_where_the_address_says() {

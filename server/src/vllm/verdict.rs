@@ -84,16 +84,7 @@ fn port_in_use(port: u16, by: &PortHolder, config: &ServiceConfig) -> Diagnosis 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::{Flags, Sources};
-    use std::collections::BTreeMap;
-
-    fn config(env: &[(&str, &str)]) -> ServiceConfig {
-        let dir = tempfile::tempdir().expect("a temporary folder");
-        let mut vars: BTreeMap<String, String> =
-            env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        vars.insert("SERVICES_STATE_DIR".into(), dir.path().display().to_string());
-        Sources { flags: Flags::default(), env: vars }.load().expect("valid").services.remove(0)
-    }
+    use crate::settings::tests::service as config;
 
     #[test]
     fn a_taken_port_is_answered_with_a_free_one() {

@@ -57,6 +57,19 @@ pub struct DockerRuntime {
     starting: tokio::sync::Mutex<()>,
 }
 
+/// What an instance is to its container now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LastStart {
+    /// It runs.
+    Runs,
+    /// It was the last start, and has ended; gone counts as that, too.
+    Ended,
+    /// The container was started again, or is not understood.
+    Another,
+    /// The engine cannot be asked.
+    Unknown,
+}
+
 impl DockerRuntime {
     /// A runtime for the container of this name, which need not exist.
     pub fn new(
@@ -275,23 +288,18 @@ impl DockerRuntime {
         }
     }
 
-    /// A log may end in order while its container goes on: an engine that is stopped but keeps containers alive.
-    async fn still_runs(&self, instance: &InstanceId) -> bool {
+    /// Asks what has become of this instance. A log may end in order while its container goes on: an engine that is stopped
+    /// but keeps containers alive.
+    async fn last_start(&self, instance: &InstanceId) -> LastStart {
         match self.inspect(&instance.id).await {
-            Ok(found) => container::read(&found, &self.service, self.dialect, &self.engine)
-                .is_ok_and(|i| i.id == *instance && i.activity == Activity::Running),
-            Err(engine::Failed::Server { .. }) => false,
-            Err(engine::Failed::Away(_)) => true,
-        }
-    }
-
-    /// This instance is the container's last start, and it has ended; gone counts as that, too.
-    async fn ended_last(&self, instance: &InstanceId) -> bool {
-        match self.inspect(&instance.id).await {
-            Ok(found) => container::read(&found, &self.service, self.dialect, &self.engine)
-                .is_ok_and(|i| i.id == *instance && i.activity != Activity::Running),
-            Err(engine::Failed::Server { .. }) => true,
-            Err(engine::Failed::Away(_)) => false,
+            Ok(found) => match container::read(&found, &self.service, self.dialect, &self.engine) {
+                Ok(now) if now.id != *instance => LastStart::Another,
+                Ok(now) if now.activity == Activity::Running => LastStart::Runs,
+                Ok(_) => LastStart::Ended,
+                Err(_) => LastStart::Another,
+            },
+            Err(engine::Failed::Server { .. }) => LastStart::Ended,
+            Err(engine::Failed::Away(_)) => LastStart::Unknown,
         }
     }
 
@@ -359,7 +367,7 @@ impl Runtime for DockerRuntime {
     fn end_remnants<'a>(&'a self, instance: &'a InstanceId) -> BoxFuture<'a, Result<(), RuntimeError>> {
         Box::pin(async move {
             // Started again meanwhile: what runs now was not meant.
-            if !self.ended_last(instance).await {
+            if self.last_start(instance).await != LastStart::Ended {
                 return Ok(());
             }
             // A container takes its processes with it, but for those that the engine has lost; those of another machine
@@ -398,12 +406,14 @@ impl Runtime for DockerRuntime {
                 Ok(tty) => {
                     let (address, id) = (self.engine.address(), &instance.id);
                     let (end, mut at) = logs::follow(address, id, tty, from, true, sink, &stop).await?;
-                    if end == FollowEnd::Broken || self.still_runs(instance).await {
-                        return Ok(FollowEnd::Broken);
+                    if end == FollowEnd::Broken {
+                        return Ok(end);
                     }
-                    // Another start of the same container writes into the same log: its lines are not this one's.
-                    if !self.ended_last(instance).await {
-                        return Ok(FollowEnd::Complete);
+                    match self.last_start(instance).await {
+                        LastStart::Runs | LastStart::Unknown => return Ok(FollowEnd::Broken),
+                        // It writes into the same log: its lines are not this one's.
+                        LastStart::Another => return Ok(FollowEnd::Complete),
+                        LastStart::Ended => {}
                     }
                     // A follower of a container that ends at once may be let go before its lines were written: what is
                     // left is read from the file, until nothing more comes.
