@@ -36,7 +36,8 @@ if [ -z "${SERVICES_BINARY:-}" ]; then
 	cp -r target/site "$COPY/site"
 	export SERVICES_BINARY=$COPY/server
 fi
-cargo build --quiet -p nvml-sim
+cargo build --quiet -p nvml-sim -p systemd-sim
+export SERVICES_TEST_SYSTEMD=$PWD/target/debug/systemd-sim
 export SERVICES_TEST_NVML=$PWD/target/debug/libnvml_sim.so
 cd end2end
 npx --no-install playwright test "$@"

@@ -35,7 +35,7 @@ counted() {
 }
 
 rust_tests() {
-	local packages=(-p app -p server -p vllm-sim)
+	local packages=(-p app -p server -p vllm-sim -p systemd-sim)
 	# Tests load the stand-in for the GPU driver's library from the target folder.
 	cargo build --quiet -p nvml-sim
 	if have cargo-nextest; then

@@ -2,7 +2,7 @@
 //! both sides render the same.
 
 use crate::locales::Lang;
-use crate::model::{Explained, Line, LogSummary, ServiceName, Setting, Snapshot};
+use crate::model::{Explained, Line, LogSummary, ServiceName, Snapshot};
 use serde::{Deserialize, Serialize};
 
 /// Everything the first render needs.
@@ -20,17 +20,29 @@ pub struct Boot {
     pub log: Option<LogSummary>,
     /// The last lines of that log.
     pub tail: Vec<Line>,
-    /// The settings of the services on this page.
-    pub settings: Vec<(ServiceName, Vec<Setting>)>,
     /// Neighbouring pages: (name, address).
     #[serde(default)]
     pub links: Vec<(String, String)>,
+    /// Parts that the server writes whole: they are in the page, not in its data.
+    #[serde(skip)]
+    pub parts: Parts,
     /// What a log that was handed in tells.
     #[serde(default)]
     pub explained: Option<Explained>,
     /// A refusal to show that a form without JavaScript met.
     #[serde(default)]
     pub refusal: Option<crate::api::ApiError>,
+}
+
+/// Parts of the page by their address under `/parts/`, as HTML. The browser has none: it finds them in the page.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Parts(pub Vec<(String, String)>);
+
+impl Parts {
+    /// The HTML of one.
+    pub fn html(&self, id: &str) -> String {
+        self.0.iter().find(|(of, _)| of == id).map(|(_, html)| html.clone()).unwrap_or_default()
+    }
 }
 
 /// The pages.

@@ -25,10 +25,33 @@ pub async fn post(address: &str, fields: &str) -> Result<(bool, String), String>
     })
 }
 
+/// Posts a form of a part. The answer: the part that it belongs to, where it is another one, and its HTML.
+///
+/// # Errors
+/// The browser's words when nothing came back, or what the server said instead.
+pub async fn part(address: &str, fields: &str) -> Result<(Option<String>, String), String> {
+    let sent = exchange(address, fields, "text/html").await;
+    let (response, body) = sent.map_err(|error| {
+        let error: Option<js_sys::Error> = error.dyn_into().ok();
+        error.map(|error| String::from(error.message())).unwrap_or_default()
+    })?;
+    match response.headers().get("x-part").ok().flatten() {
+        Some(part) => Ok((Some(part), body)),
+        // Not one of ours: a wall's refusal, a proxy's page.
+        None => Err(body.chars().take(200).collect()),
+    }
+}
+
 async fn send(address: &str, fields: &str) -> Result<(bool, String), JsValue> {
+    let (response, body) = exchange(address, fields, "application/json").await?;
+    Ok((response.ok(), body))
+}
+
+async fn exchange(address: &str, fields: &str, accept: &str) -> Result<(Response, String), JsValue> {
     let headers = Headers::new()?;
     headers.set("content-type", "application/x-www-form-urlencoded")?;
-    headers.set("accept", "application/json")?;
+    headers.set("accept", accept)?;
+    headers.set("x-part", "1")?;
     let request = RequestInit::new();
     request.set_method("POST");
     request.set_body(&JsValue::from_str(fields));
@@ -38,5 +61,5 @@ async fn send(address: &str, fields: &str) -> Result<(bool, String), JsValue> {
             .await?
             .dyn_into()?;
     let body = JsFuture::from(response.text()?).await?.as_string().unwrap_or_default();
-    Ok((response.ok(), body))
+    Ok((response, body))
 }

@@ -13,6 +13,8 @@ pub mod locales;
 pub mod model;
 mod pages;
 #[cfg(feature = "ssr")]
+pub mod parts;
+#[cfg(feature = "ssr")]
 mod shell;
 #[cfg(test)]
 #[cfg(feature = "ssr")]
@@ -20,7 +22,7 @@ mod tests;
 #[cfg(any(feature = "hydrate", test))]
 mod wire;
 
-pub use boot::{Boot, Route, Theme};
+pub use boot::{Boot, Parts, Route, Theme};
 pub use pages::App;
 #[cfg(feature = "ssr")]
 pub use shell::shell;

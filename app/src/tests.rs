@@ -4,7 +4,7 @@ use crate::api::ApiError;
 use crate::components::controls::makes_sense;
 use crate::locales::Lang;
 use crate::model::*;
-use crate::{App, Boot, Route, Theme};
+use crate::{App, Boot, Parts, Route, Theme};
 use leptos::prelude::*;
 
 const NOW: i64 = 1_795_348_800_000;
@@ -38,6 +38,13 @@ pub fn service(name: &str) -> Service {
         plan: None,
         smoke: None,
         release: None,
+        pulls: Some("vllm/vllm-openai:latest".to_owned()),
+        auto_start_fixed: false,
+        restarts: None,
+        pending: Vec::new(),
+        kept_image: None,
+        unhealthy: None,
+        settings_revision: 0,
     }
 }
 
@@ -56,6 +63,7 @@ pub fn boot(services: Vec<Service>) -> Boot {
                 candidates: Vec::new(),
                 foreign: Vec::new(),
                 state_dir: String::new(),
+                boot: BootStatus::Unknown,
             },
             metrics: Vec::new(),
             logs: None,
@@ -65,7 +73,7 @@ pub fn boot(services: Vec<Service>) -> Boot {
         theme: Theme::System,
         log: None,
         tail: Vec::new(),
-        settings: Vec::new(),
+        parts: Parts::default(),
         links: Vec::new(),
         refusal: None,
         explained: None,
@@ -153,7 +161,7 @@ fn sentences_name_the_cause_and_what_to_do() {
         (
             failed(FailureKind::ImageMissing { image: "a/b:c".into() }),
             "The image a/b:c is not on this machine.",
-            "docker pull a/b:c",
+            "Pull image fetches it",
         ),
         (
             State::Unreachable { reason: UnreachableReason::NoSocket { address: "unix:///x.sock".into() } },
@@ -284,6 +292,8 @@ fn warnings_stand_in_the_card() {
         adopted: true,
         auto_remove: true,
         restart_policy: "unless-stopped".into(),
+        image_id: None,
+        project: None,
     };
     let html = html(boot(vec![Service {
         demo: true,
@@ -460,27 +470,6 @@ fn what_was_found_can_be_adopted_and_processes_cannot() {
         ],
     );
     assert_eq!(html.matches("Adopt</button>").count(), 1);
-}
-
-#[test]
-fn settings_show_their_origin_and_never_a_secret() {
-    let mut boot = boot(vec![service("vllm")]);
-    let setting = |name: &str, value: Option<&str>, secret, origin| Setting {
-        name: name.into(),
-        value: value.map(str::to_owned),
-        secret,
-        set: secret || value.is_some(),
-        origin,
-    };
-    boot.settings = vec![(
-        service("vllm").name,
-        vec![
-            setting("VLLM_API_URL", Some("http://localhost:11434"), false, Origin::Default),
-            setting("HF_TOKEN", None, true, Origin::Environment),
-            setting("VLLM_MODEL", None, false, Origin::Default),
-        ],
-    )];
-    has(&html(boot), &["VLLM_API_URL", "environment", "set, not shown", "not set", "<tbody>"]);
 }
 
 #[test]

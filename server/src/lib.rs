@@ -4,6 +4,8 @@
 //! `web` (the stream) → the page. Commands come back on one path: page → `web` → `supervisor` → `runtime`.
 
 pub mod gpu;
+pub mod health;
+pub mod install;
 pub mod logs;
 pub mod redact;
 pub mod runtime;

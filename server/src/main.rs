@@ -36,6 +36,7 @@ fn main() -> ExitCode {
     // These are other programs in the same file: they must run before anything of the dashboard exists.
     match words.get(1).map(String::as_str) {
         Some("shim") => return server::runtime::process::shim_main(words[2..].to_vec()),
+        Some("install") => return server::install::command(&words[2..], takes),
         Some("explain") => return server::vllm::explain::command(&words[2..]),
         Some("vllm-sim") => return vllm_sim::run(words[2..].to_vec(), &["vllm-sim".to_owned()]),
         _ => {}
@@ -76,6 +77,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Whether the dashboard would take these flags.
+fn takes(flags: &[String]) -> Result<(), String> {
+    let words = std::iter::once("server".to_owned()).chain(flags.iter().cloned());
+    Arguments::try_parse_from(words).map(drop).map_err(|error| error.to_string())
 }
 
 fn print_config(config: &Config) -> ExitCode {

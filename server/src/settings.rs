@@ -4,6 +4,7 @@
 //! that is wrong with it. No other room reads the environment.
 
 pub mod edit;
+pub mod fields;
 mod file;
 mod sources;
 mod value;
@@ -11,6 +12,8 @@ mod value;
 pub use sources::{Flags, Sources};
 pub use value::{ApiUrl, ContainerName, Fraction, Gpus, ImageRef, Secret, Sourced};
 
+use crate::health::Check;
+use crate::runtime::systemd::Bus;
 use app::model::{Origin, ServiceName, Setting};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -41,8 +44,33 @@ pub struct Dashboard {
     pub docker_host: Sourced<Option<String>>,
     /// The driver's library, where it is not where the loader finds it.
     pub nvml_library: Sourced<Option<PathBuf>>,
+    /// Registries are asked now and then, while somebody looks, whether they have newer images.
+    pub check_images: Sourced<bool>,
+    /// The bus of systemd.
+    pub systemd_bus: Sourced<Bus>,
+    /// Folders of this machine whose contents the page may hand to containers: models, adapters.
+    pub folders: Vec<PathBuf>,
     /// Neighbouring pages: name and address.
     pub links: Vec<(String, String)>,
+}
+
+/// What a service is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A vLLM server.
+    Vllm,
+    /// A container that exists: never created here.
+    Container,
+    /// A command of this machine.
+    Process {
+        /// The program and its arguments.
+        command: Vec<String>,
+    },
+    /// A unit of systemd.
+    Systemd {
+        /// Its name.
+        unit: String,
+    },
 }
 
 /// Where a service should run.
@@ -59,12 +87,26 @@ pub enum RuntimeChoice {
 }
 
 /// One service's settings.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ServiceConfig {
     /// Its name in addresses.
     pub name: ServiceName,
     /// Its name for people.
     pub title: String,
+    /// What it is.
+    pub kind: Kind,
+    /// All containers with this label are services of their own; this entry is their pattern.
+    pub label: Option<String>,
+    /// The label by which it was found.
+    pub group: Option<String>,
+    /// Its own health check.
+    pub health: Option<Check>,
+    /// Whether `services.toml` says that it is started with the dashboard; otherwise the page's switch does.
+    pub auto_start: Option<bool>,
+    /// With so many failures within the window it stays failed.
+    pub restart_budget: u32,
+    /// The window of the budget, in seconds.
+    pub restart_window_s: u64,
     /// Where it runs.
     pub runtime: Sourced<RuntimeChoice>,
     /// The container's name.
@@ -87,6 +129,8 @@ pub struct ServiceConfig {
     pub start_silence: Sourced<u64>,
     /// A short completion is asked for after each start.
     pub smoke_test: Sourced<bool>,
+    /// The folder of the Hugging Face cache.
+    pub hf_home: Sourced<Option<PathBuf>>,
     /// The key of its API.
     pub api_key: Sourced<Option<Secret>>,
     /// The token for Hugging Face.
@@ -94,6 +138,15 @@ pub struct ServiceConfig {
 }
 
 impl ServiceConfig {
+    /// It is, or may be, a container.
+    pub fn uses_container(&self) -> bool {
+        match self.kind {
+            Kind::Vllm => matches!(self.runtime.value, RuntimeChoice::Auto | RuntimeChoice::Docker),
+            Kind::Container => self.label.is_none(),
+            Kind::Process { .. } | Kind::Systemd { .. } => false,
+        }
+    }
+
     /// The settings as the page and `--check-config` show them; secrets only say that they are set.
     pub fn report(&self) -> Vec<Setting> {
         let runtime = match self.runtime.value {
@@ -132,6 +185,11 @@ impl ServiceConfig {
             plain("VLLM_CONTAINER", Some(self.container.value.to_string()), &self.container.origin),
             plain("args", args, &self.args.origin),
             plain(
+                "HF_HOME",
+                self.hf_home.value.as_ref().map(|p| p.display().to_string()),
+                &self.hf_home.origin,
+            ),
+            plain(
                 "VLLM_START_SILENCE_S",
                 Some(self.start_silence.value.to_string()),
                 &self.start_silence.origin,
@@ -164,6 +222,12 @@ impl Dashboard {
             ),
             row("SERVICES_CONFIG", Some(self.config.value.display().to_string()), &self.config.origin),
             row("DOCKER_HOST", self.docker_host.value.clone(), &self.docker_host.origin),
+            row(
+                "SERVICES_CHECK_IMAGES",
+                Some(self.check_images.value.to_string()),
+                &self.check_images.origin,
+            ),
+            row("SERVICES_SYSTEMD_BUS", Some(self.systemd_bus.value.to_string()), &self.systemd_bus.origin),
             row(
                 "SERVICES_NVML_LIBRARY",
                 self.nvml_library.value.as_ref().map(|p| p.display().to_string()),

@@ -2,7 +2,10 @@
 //!
 //! In and out: small rows, each written at once. A lock file keeps a second dashboard away from the same folder.
 
-use app::model::{Phase, PhaseTime, ServiceName, State, Timestamp, UsualTime, Wish};
+use crate::settings::fields::Values;
+use crate::supervisor::Memory;
+use crate::vllm::models::Measured;
+use app::model::{KeptImage, Phase, PhaseTime, ServiceName, State, Timestamp, UsualTime, Wish};
 use rusqlite::{Connection, OptionalExtension, params};
 use rustix::fs::{FlockOperation, flock};
 use std::collections::BTreeMap;
@@ -13,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The shape of the file; one entry for each version.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     "
     CREATE TABLE service (
         name TEXT PRIMARY KEY,
@@ -47,7 +50,30 @@ const MIGRATIONS: [&str; 2] = [
     ) STRICT;
     CREATE INDEX start_by_what ON start (what, run);
 ",
+    "
+    CREATE TABLE setting (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        service TEXT NOT NULL,
+        at_ms INTEGER NOT NULL,
+        who TEXT NOT NULL,
+        before TEXT,
+        after TEXT NOT NULL,
+        secrets TEXT NOT NULL,
+        ready_ms INTEGER
+    ) STRICT;
+    CREATE INDEX setting_by_service ON setting (service, id);
+    CREATE TABLE measured (
+        model TEXT NOT NULL,
+        gpu TEXT NOT NULL,
+        at_ms INTEGER NOT NULL,
+        tokens_per_10s INTEGER NOT NULL,
+        PRIMARY KEY (model, gpu)
+    ) STRICT;
+",
 ];
+
+/// How many earlier settings of a service are kept.
+const KEEP_SETTINGS: i64 = 50;
 
 /// How many earlier starts the usual times are taken from.
 const LEARN_FROM: i64 = 5;
@@ -96,6 +122,25 @@ pub struct RunRow {
     pub ready_since: Option<Timestamp>,
     /// How it ended, if that was seen.
     pub outcome: Option<State>,
+}
+
+/// Settings of a service as they were saved, or first seen at a start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Earlier {
+    /// Their number.
+    pub id: i64,
+    /// When.
+    pub at: Timestamp,
+    /// By whom: `local`, or `file` for what was changed outside.
+    pub who: String,
+    /// What was before; absent for the first.
+    pub before: Option<Values>,
+    /// What they are.
+    pub after: Values,
+    /// Secrets that were changed with them, by name.
+    pub secrets: Vec<String>,
+    /// When the service last became ready with them.
+    pub ready: Option<Timestamp>,
 }
 
 /// The store.
@@ -331,6 +376,166 @@ impl Store {
         });
     }
 
+    /// Whether the switch that keeps a service running is on.
+    pub fn auto_start(&self, service: &ServiceName) -> bool {
+        self.fact(&format!("auto-start/{service}")).as_deref() == Some("on")
+    }
+
+    /// Remembers the switch. False when it could not be written.
+    pub fn set_auto_start(&self, service: &ServiceName, on: bool) -> bool {
+        self.set_fact(&format!("auto-start/{service}"), if on { "on" } else { "off" });
+        self.auto_start(service) == on
+    }
+
+    /// What a service's machine must know of earlier dashboards. Failures of an earlier boot do not count.
+    pub fn memory(&self, service: &ServiceName) -> Memory {
+        let failures = self.fact(&format!("failures/{service}")).unwrap_or_default();
+        let (boot, list) = failures.split_once(' ').unwrap_or_default();
+        let failures = list.split(',').filter(|_| boot == boot_id()).filter_map(|ms| ms.parse().ok());
+        Memory {
+            failures: failures.map(Timestamp::from_millis).collect(),
+            by_hand: self.fact(&format!("by-hand/{service}")).as_deref() == Some("yes"),
+        }
+    }
+
+    /// Remembers it.
+    pub fn set_memory(&self, service: &ServiceName, memory: &Memory) {
+        let list: Vec<String> = memory.failures.iter().map(|at| at.millis().to_string()).collect();
+        self.set_fact(&format!("failures/{service}"), &format!("{} {}", boot_id(), list.join(",")));
+        self.set_fact(&format!("by-hand/{service}"), if memory.by_hand { "yes" } else { "no" });
+    }
+
+    /// The image that was kept when a service was moved to another one.
+    pub fn kept_image(&self, service: &ServiceName) -> Option<KeptImage> {
+        serde_json::from_str(&self.fact(&format!("kept-image/{service}"))?).ok()
+    }
+
+    /// Remembers such an image, or that there is none any more.
+    pub fn set_kept_image(&self, service: &ServiceName, kept: Option<&KeptImage>) {
+        let text = kept.and_then(|k| serde_json::to_string(k).ok()).unwrap_or_default();
+        self.set_fact(&format!("kept-image/{service}"), &text);
+    }
+
+    /// The settings that a service was launched with last.
+    pub fn launched(&self, service: &ServiceName) -> Option<Values> {
+        serde_json::from_str(&self.fact(&format!("launched/{service}"))?).ok()
+    }
+
+    /// Remembers them. There are no secrets among them.
+    pub fn set_launched(&self, service: &ServiceName, values: &Values) {
+        if let Ok(text) = serde_json::to_string(values) {
+            self.set_fact(&format!("launched/{service}"), &text);
+        }
+    }
+
+    /// Remembers a change of settings, its author and the names of secrets that changed.
+    pub fn note_settings(
+        &self,
+        service: &ServiceName,
+        who: &str,
+        before: &Values,
+        after: &Values,
+        secrets: &[String],
+    ) {
+        let text = |values: &Values| serde_json::to_string(values).unwrap_or_default();
+        self.with("note_settings", |c| {
+            c.execute(
+                "INSERT INTO setting (service, at_ms, who, before, after, secrets) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                params![service.as_str(), Timestamp::now().millis(), who, text(before), text(after), secrets.join(",")],
+            )?;
+            // The last with which it became ready is kept however long ago that was.
+            c.execute(
+                "DELETE FROM setting WHERE service = ?1
+                    AND id NOT IN (SELECT id FROM setting WHERE service = ?1 ORDER BY id DESC LIMIT ?2)
+                    AND id NOT IN (SELECT id FROM setting WHERE service = ?1 AND ready_ms IS NOT NULL ORDER BY ready_ms DESC LIMIT 3)",
+                params![service.as_str(), KEEP_SETTINGS],
+            )
+        });
+    }
+
+    /// Remembers that a service became ready with these settings; those that nobody saved here were changed outside.
+    pub fn settings_ready(&self, service: &ServiceName, values: &Values, at: Timestamp) {
+        let Ok(text) = serde_json::to_string(values) else { return };
+        self.with("settings_ready", |c| {
+            let known = c.execute(
+                "UPDATE setting SET ready_ms = ?3 WHERE id = (SELECT id FROM setting WHERE service = ?1 AND after = ?2 ORDER BY id DESC LIMIT 1)",
+                params![service.as_str(), text, at.millis()],
+            )?;
+            if known == 0 {
+                c.execute(
+                    "INSERT INTO setting (service, at_ms, who, before, after, secrets, ready_ms) VALUES (?1, ?3, 'file',
+                        (SELECT after FROM setting WHERE service = ?1 ORDER BY id DESC LIMIT 1), ?2, '', ?3)",
+                    params![service.as_str(), text, at.millis()],
+                )?;
+            }
+            Ok(())
+        });
+    }
+
+    /// Earlier settings of a service, the latest first.
+    pub fn earlier_settings(&self, service: &ServiceName) -> Vec<Earlier> {
+        self.with("earlier_settings", |c| {
+            let mut rows = c.prepare(
+                "SELECT id, at_ms, who, before, after, secrets, ready_ms FROM setting WHERE service = ?1 ORDER BY id DESC",
+            )?;
+            let values = |text: Option<String>| text.and_then(|t| serde_json::from_str::<Values>(&t).ok());
+            let rows = rows.query_map([service.as_str()], |r| {
+                let secrets: String = r.get(5)?;
+                Ok(Earlier {
+                    id: r.get(0)?,
+                    at: Timestamp::from_millis(r.get(1)?),
+                    who: r.get(2)?,
+                    before: values(r.get(3)?),
+                    after: values(r.get(4)?).unwrap_or_default(),
+                    secrets: secrets.split(',').filter(|s| !s.is_empty()).map(str::to_owned).collect(),
+                    ready: r.get::<_, Option<i64>>(6)?.map(Timestamp::from_millis),
+                })
+            })?;
+            rows.collect()
+        })
+        .unwrap_or_default()
+    }
+
+    /// Remembers how fast a model answered one request.
+    pub fn set_measured(&self, model: &str, gpu: &str, tokens_per_10s: u64) {
+        self.with("set_measured", |c| {
+            c.execute(
+                "INSERT OR REPLACE INTO measured (model, gpu, at_ms, tokens_per_10s) VALUES (?1, ?2, ?3, ?4)",
+                params![model, gpu, Timestamp::now().millis(), tokens_per_10s.cast_signed()],
+            )
+        });
+    }
+
+    /// Speeds that were measured here.
+    pub fn measured(&self) -> Vec<Measured> {
+        self.with("measured", |c| {
+            let mut rows = c.prepare("SELECT model, gpu, at_ms, tokens_per_10s FROM measured")?;
+            let rows = rows.query_map([], |r| {
+                Ok(Measured {
+                    model: r.get(0)?,
+                    gpu: r.get(1)?,
+                    at: Timestamp::from_millis(r.get(2)?),
+                    tokens_per_10s: r.get::<_, i64>(3)?.unsigned_abs(),
+                })
+            })?;
+            rows.collect()
+        })
+        .unwrap_or_default()
+    }
+
+    /// Models that services were launched with last: what they hold may not be deleted.
+    pub fn launched_models(&self) -> Vec<String> {
+        let texts: Vec<String> = self
+            .with("launched_models", |c| {
+                let mut rows = c.prepare("SELECT value FROM fact WHERE key LIKE 'launched/%'")?;
+                let rows = rows.query_map([], |r| r.get(0))?;
+                rows.collect()
+            })
+            .unwrap_or_default();
+        let values = texts.iter().filter_map(|text| serde_json::from_str::<Values>(text).ok());
+        values.filter_map(|mut v| v.remove("VLLM_MODEL")).collect()
+    }
+
     /// A remembered fact of the machine.
     pub fn fact(&self, key: &str) -> Option<String> {
         self.with("fact", |c| {
@@ -347,6 +552,11 @@ impl Store {
             )
         });
     }
+}
+
+/// The kernel's name for this boot.
+fn boot_id() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
 
 /// Brings the file to the newest shape, in one transaction.

@@ -1,15 +1,27 @@
 //! What the page needs of the server: defined here, implemented there, handed over as a context.
 
 use super::ApiError;
-use crate::model::{LogSummary, Service, ServiceName, Setting, Snapshot, Verb};
+use crate::model::{ImageVerb, LogSummary, Service, ServiceName, Snapshot, Verb};
 use std::pin::Pin;
 use std::sync::Arc;
+
+/// An answer that may wait for the engine, within a limit.
+pub type Answer<'a> = Pin<Box<dyn Future<Output = Result<(), ApiError>> + Send + 'a>>;
 
 /// Who asks. Made in one place, where the request is let in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     /// The account, as far as there are accounts.
     pub who: Who,
+}
+
+impl Caller {
+    /// The name under which what they do is remembered.
+    pub const fn name(&self) -> &'static str {
+        match self.who {
+            Who::Local => "local",
+        }
+    }
 }
 
 /// The kinds of callers.
@@ -24,12 +36,6 @@ pub enum Who {
 pub trait Control: Send + Sync + 'static {
     /// Everything, as it is now.
     fn snapshot(&self, caller: &Caller, logs: Option<&ServiceName>) -> Snapshot;
-
-    /// The settings of one service, each with its origin.
-    ///
-    /// # Errors
-    /// [`ApiError::UnknownService`].
-    fn settings(&self, caller: &Caller, service: &ServiceName) -> Result<Vec<Setting>, ApiError>;
 
     /// The last `count` lines of a service's log, for the first view.
     ///
@@ -53,12 +59,7 @@ pub trait Control: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`ApiError::RequestsRunning`], [`ApiError::WillNotFit`], [`ApiError::UnknownService`].
-    fn objection<'a>(
-        &'a self,
-        caller: &'a Caller,
-        service: &'a ServiceName,
-        verb: Verb,
-    ) -> Pin<Box<dyn Future<Output = Result<(), ApiError>> + Send + 'a>>;
+    fn objection<'a>(&'a self, caller: &'a Caller, service: &'a ServiceName, verb: Verb) -> Answer<'a>;
 
     /// Makes the change of one remedy of the failure that is shown now, and starts the service with it. `cause` is the
     /// cause's id and `value` the change's value as they were shown.
@@ -79,6 +80,24 @@ pub trait Control: Send + Sync + 'static {
     /// # Errors
     /// [`ApiError::UnknownService`], [`ApiError::Stale`] when it does not serve, [`ApiError::Busy`].
     fn smoke_test(&self, caller: &Caller, service: &ServiceName) -> Result<(), ApiError>;
+
+    /// Does something about a service's image. Pulls and checks only begin here; the rest is done when it answers.
+    ///
+    /// # Errors
+    /// [`ApiError::NoImage`], [`ApiError::Image`], [`ApiError::NotOurs`], [`ApiError::Stale`], and those of a command.
+    fn image<'a>(&'a self, caller: &'a Caller, service: &'a ServiceName, verb: ImageVerb) -> Answer<'a>;
+
+    /// Turns the switch that keeps a service running; with `take` the container's own restart policy is ended.
+    ///
+    /// # Errors
+    /// [`ApiError::InFile`], [`ApiError::Unreachable`], [`ApiError::Refused`].
+    fn auto_start<'a>(
+        &'a self,
+        caller: &'a Caller,
+        service: &'a ServiceName,
+        on: bool,
+        take: bool,
+    ) -> Answer<'a>;
 
     /// Takes a container that exists as a service, as it is.
     ///

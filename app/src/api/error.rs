@@ -81,6 +81,35 @@ pub enum ApiError {
         /// What is wrong.
         detail: String,
     },
+    /// The service has no image that could be pulled.
+    #[error("this service has no image that could be pulled")]
+    NoImage,
+    /// An image cannot be pulled, kept or removed.
+    #[error("{detail}")]
+    Image {
+        /// Why not.
+        detail: String,
+    },
+    /// The switch is set in `services.toml`.
+    #[error("{name} is set in services.toml; change it there")]
+    InFile {
+        /// The key.
+        name: String,
+    },
+    /// The engine refused.
+    #[error("the engine refused: {detail}")]
+    Refused {
+        /// Its words.
+        detail: String,
+    },
+    /// Another service that runs has the port.
+    #[error("port {port} belongs to {with}, which runs")]
+    PortClash {
+        /// The port.
+        port: u16,
+        /// The other service.
+        with: String,
+    },
     /// Too many commands at once.
     #[error("the service is busy with earlier commands")]
     Busy,

@@ -8,6 +8,9 @@ mod error;
 mod service;
 
 #[cfg(feature = "ssr")]
-pub use control::{Caller, Control, SharedControl, Who};
+pub use control::{Answer, Caller, Control, SharedControl, Who};
 pub use error::ApiError;
-pub use service::{Adopt, ApplyRemedy, Command, SmokeTest, adopt, apply_remedy, command, smoke_test};
+pub use service::{
+    Adopt, ApplyRemedy, AutoStart, Command, ImageAction, SmokeTest, adopt, apply_remedy, auto_start, command,
+    image_action, smoke_test,
+};

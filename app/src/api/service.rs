@@ -1,7 +1,7 @@
 //! Commands to a service.
 
 use super::ApiError;
-use crate::model::Verb;
+use crate::model::{ImageVerb, Verb};
 use leptos::prelude::*;
 
 /// Start, stop or restart a service.
@@ -49,6 +49,28 @@ pub async fn smoke_test(service: String) -> Result<(), ApiError> {
     let name = named(service)?;
     let (control, caller) = context()?;
     control.smoke_test(&caller, &name)
+}
+
+/// Pull the image of a service, cancel that, ask for a newer one, move to it or back.
+///
+/// # Errors
+/// See [`ApiError`].
+#[server(prefix = "/api/fn", endpoint = "image")]
+pub async fn image_action(service: String, action: ImageVerb) -> Result<(), ApiError> {
+    let name = named(service)?;
+    let (control, caller) = context()?;
+    control.image(&caller, &name, action).await
+}
+
+/// Turn the switch that keeps a service running. `take` ends the container's own restart policy.
+///
+/// # Errors
+/// See [`ApiError`].
+#[server(prefix = "/api/fn", endpoint = "auto-start")]
+pub async fn auto_start(service: String, on: bool, #[server(default)] take: bool) -> Result<(), ApiError> {
+    let name = named(service)?;
+    let (control, caller) = context()?;
+    control.auto_start(&caller, &name, on, take).await
 }
 
 /// Take a container that exists as a service.

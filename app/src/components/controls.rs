@@ -2,6 +2,7 @@
 
 use super::dynamic::{nothing, part};
 use super::icon::{Icon, icon};
+use super::image::pull_button;
 use crate::api::{self, ApiError};
 use crate::live::World;
 use crate::model::{FailureKind, Release, Service, State, Verb, Wish};
@@ -25,6 +26,10 @@ pub fn makes_sense(service: &Service, verb: Verb) -> bool {
         (State::Stopping { .. }, Verb::Stop) => service.wish == Wish::Running,
         (State::Stopping { .. }, Verb::Restart) => false,
         (State::Failed { .. }, Verb::Start) => true,
+        // What would start again by itself can be told not to.
+        (State::Failed { .. }, Verb::Stop) if service.restarts.as_ref().is_some_and(|r| r.next.is_some()) => {
+            true
+        }
         (State::Failed { failure }, Verb::Stop | Verb::Restart) => {
             !service.remnants.is_empty() || failure.kind == FailureKind::WontStop
         }
@@ -37,6 +42,7 @@ pub fn Controls(world: World, service: ArcRwSignal<Service>, refusal: RwSignal<O
     let words = world.words;
     let pending = RwSignal::new(false);
     let name = service.with_untracked(|s| s.name.clone());
+    let pull = pull_button(world, service.clone(), pending, refusal);
     let buttons = [
         (Verb::Start, "start", words.start, Icon::Play),
         (Verb::Stop, "stop", words.stop, Icon::Stop),
@@ -59,7 +65,7 @@ pub fn Controls(world: World, service: ArcRwSignal<Service>, refusal: RwSignal<O
         }
         .into_any()
     });
-    view! { <div class="controls">{Vec::from(forms)}</div> }.into_any()
+    view! { <div class="controls">{Vec::from(forms)}{pull}</div> }.into_any()
 }
 
 /// Why the last command was refused, if it was; where a confirmation is all that is missing, the button that gives it.
@@ -171,7 +177,7 @@ pub fn Post(
 
 /// Sends the form and keeps what was refused.
 #[cfg(feature = "hydrate")]
-fn send(
+pub fn send(
     address: &'static str,
     fields: &[(&'static str, String)],
     pending: RwSignal<bool>,
@@ -208,7 +214,7 @@ fn short(body: &str) -> String {
 
 /// Nothing is sent while the server renders.
 #[cfg(not(feature = "hydrate"))]
-fn send(
+pub fn send(
     _: &'static str,
     _: &[(&'static str, String)],
     _: RwSignal<bool>,

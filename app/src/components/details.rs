@@ -1,9 +1,14 @@
-//! What a card shows on demand: the container, the addresses, the values in force.
+//! What a card shows on demand: the container, the addresses, what keeps it running.
 
+use super::controls::Post;
 use super::dynamic::{nothing, part};
+use super::icon::Icon;
+use crate::api::{self, ApiError};
+use crate::live::World;
 use crate::locales::Words;
-use crate::model::{Service, Setting};
+use crate::model::{PendingChange, Service};
 use leptos::prelude::*;
+use server_fn::ServerFn;
 
 /// What is known of the service beside its values.
 #[component]
@@ -29,6 +34,9 @@ fn facts(words: &'static Words, service: &Service) -> AnyView {
             policy = format!("{policy}. {}", words.restart_policy_hint);
         }
         facts.push((words.restart_policy, policy));
+    }
+    if let Some(project) = service.container.as_ref().and_then(|c| c.project.clone()) {
+        facts.push((words.project, project));
     }
     if let Some(image) = &service.image {
         facts.push((words.image, image.clone()));
@@ -58,48 +66,75 @@ fn facts(words: &'static Words, service: &Service) -> AnyView {
     view! { <dl class="facts">{rows}</dl> }.into_any()
 }
 
-/// The values in force, each with its origin.
+/// What keeps it running besides its start: who restarts it, whether that outlives a reboot, what the next start changes.
 #[component]
-pub fn Configuration(words: &'static Words, settings: Vec<Setting>) -> AnyView {
-    if settings.is_empty() {
-        return nothing();
-    }
-    let rows: Vec<_> = settings.into_iter().map(|it| setting(words, it)).collect();
-    view! {
-        <details>
-            <summary>{words.configuration}</summary>
-            <div class="table-frame" tabindex="0" role="region" aria-label=words.configuration>
-                <table class="settings">
-                    <caption>{words.configuration_hint}</caption>
-                    <thead>
-                        <tr>
-                            <th scope="col">{words.variable}</th>
-                            <th scope="col">{words.value}</th>
-                            <th scope="col">{words.origin}</th>
-                        </tr>
-                    </thead>
-                    <tbody>{rows}</tbody>
-                </table>
-            </div>
-        </details>
-    }
-    .into_any()
+pub fn Upkeep(world: World, service: ArcRwSignal<Service>, refusal: RwSignal<Option<ApiError>>) -> AnyView {
+    let words = world.words;
+    let pending = RwSignal::new(false);
+    part(move || {
+        let boot = world.host.with(|h| h.boot);
+        service.with(|s| {
+            let mut parts = Vec::new();
+            let missing = (words.boot_missing)(boot);
+            if s.auto_start && !s.demo && !missing.is_empty() {
+                parts.push(view! { <p class="caution">{missing}</p> }.into_any());
+            }
+            let policy = s.container.as_ref().map(|c| c.restart_policy.as_str()).unwrap_or_default();
+            if !matches!(policy, "no" | "") {
+                let fields =
+                    [("service", s.name.to_string()), ("on", "true".into()), ("take", "true".into())];
+                parts.push(view! { <p class="quiet">{(words.own_policy)(policy)}</p> }.into_any());
+                parts.push(
+                    view! {
+                        <Post
+                            address=api::AutoStart::url()
+                            fields=fields.into()
+                            class="take"
+                            mark=Icon::Restart
+                            label=words.take_policy.to_owned()
+                            idle=pending.into()
+                            pending=pending
+                            refusal=refusal
+                        />
+                    }
+                    .into_any(),
+                );
+            }
+            if !s.pending.is_empty() {
+                parts.push(changes(words, &s.pending));
+            }
+            if parts.is_empty() { nothing() } else { view! { <div class="upkeep">{parts}</div> }.into_any() }
+        })
+    })
 }
 
-fn setting(words: &'static Words, it: Setting) -> AnyView {
-    let (text, class) = match it.value {
-        Some(value) => (value, "mono"),
-        None if it.secret && it.set => (words.secret_set.to_owned(), "quiet"),
-        None => (words.not_set.to_owned(), "quiet"),
-    };
+/// Running beside next.
+fn changes(words: &'static Words, all: &[PendingChange]) -> AnyView {
+    let rows: Vec<_> = all
+        .iter()
+        .map(|it| {
+            view! {
+                <tr>
+                    <th scope="row" class="mono">{it.name.clone()}</th>
+                    <td><del>{it.running.clone().unwrap_or_else(|| words.none.to_owned())}</del></td>
+                    <td><ins>{it.next.clone().unwrap_or_else(|| words.none.to_owned())}</ins></td>
+                </tr>
+            }
+            .into_any()
+        })
+        .collect();
     view! {
-        <tr>
-            <th scope="row" class="mono">
-                {it.name}
-            </th>
-            <td class=class>{text}</td>
-            <td class="quiet">{(words.origin_name)(&it.origin)}</td>
-        </tr>
+        <table class="changes">
+            <caption>{words.pending}</caption>
+            <thead>
+                <tr>
+                    <th></th>
+                    <th scope="col">{words.running_now}</th>
+                    <th scope="col">{words.next_start}</th>
+                </tr>
+            </thead>
+            <tbody>{rows}</tbody>
+        </table>
     }
     .into_any()
 }

@@ -1,20 +1,22 @@
 //! One service: its state in the first second, then what to do, then the values, then everything else on demand.
 
-use super::controls::{Controls, Refusal};
-use super::details::{Configuration, Details};
+use super::controls::{Controls, Refusal, send};
+use super::details::{Details, Upkeep};
 use super::dynamic::{nothing, part, text};
 use super::failure::{evidence, remedies};
 use super::icon;
+use super::image::ServiceImage;
 use super::metrics::Metrics;
 use super::plan::Plan;
 use super::smoke::SmokeTest;
 use super::start::{StartProgress, left};
 use super::values::{Values, exact};
-use crate::api::ApiError;
+use crate::api::{self, ApiError};
 use crate::live::{Watched, World};
 use crate::locales::{Said, Words};
-use crate::model::{Cause, FailureKind, Release, Service, Setting, State, Timestamp};
+use crate::model::{Cause, FailureKind, Release, Service, ServiceKind, State, Timestamp};
 use leptos::prelude::*;
+use server_fn::ServerFn;
 
 /// The class of a state, for its colour.
 const fn class(state: &State) -> &'static str {
@@ -47,7 +49,8 @@ const fn since(state: &State) -> Option<(Timestamp, bool)> {
 pub fn ServiceCard(
     world: World,
     watched: Watched,
-    settings: Vec<Setting>,
+    /// The form of its settings is on this page.
+    settings_here: bool,
     /// The title leads to the service's own page.
     #[prop(optional)]
     linked: bool,
@@ -66,6 +69,7 @@ pub fn ServiceCard(
             now
         });
     }
+    let service_kind = service.with_untracked(|s| s.kind);
     let heading = format!("service-{name}");
     let title = {
         let service = service.clone();
@@ -83,6 +87,15 @@ pub fn ServiceCard(
             }
         })
     };
+    // Only vLLM has settings in the page; other services are as services.toml lists them.
+    let configuration = match (service_kind, settings_here) {
+        (ServiceKind::Other, _) => nothing(),
+        (ServiceKind::Vllm, true) => view! { <a href="#configuration">{words.configuration}</a> }.into_any(),
+        (ServiceKind::Vllm, false) => {
+            let address = format!("/services/{name}#configuration");
+            view! { <a href=address>{words.configuration}</a> }.into_any()
+        }
+    };
     let container_logs = format!("/api/services/{name}/container-logs");
     view! {
         <article class="card" aria-labelledby=heading>
@@ -94,17 +107,19 @@ pub fn ServiceCard(
             <Plan world=world service=service.clone()/>
             <Controls world=world service=service.clone() refusal=refusal/>
             <Refusal world=world refusal=refusal/>
+            <ServiceImage world=world service=service.clone() refusal=refusal/>
             <Values world=world service=service.clone()/>
             <SmokeTest world=world service=service.clone() refusal=refusal/>
             <Metrics world=world service=service.clone()/>
             <div class="card-row">
-                <AutoStart words=words service=service.clone()/>
+                <AutoStart words=words service=service.clone() refusal=refusal/>
+                {configuration}
                 <a href=container_logs target="_blank" rel="noopener">
                     {words.container_logs}
                 </a>
             </div>
+            <Upkeep world=world service=service.clone() refusal=refusal/>
             <Details words=words service=service/>
-            <Configuration words=words settings=settings/>
         </article>
     }
     .into_any()
@@ -175,6 +190,19 @@ fn sentence(
     if !said.now.is_empty() {
         parts.push(paragraph("now", said.now));
     }
+    if let Some(restarts) = service.restarts.clone().filter(|_| matches!(service.state, State::Failed { .. }))
+    {
+        let text = part(move || {
+            let left = restarts.next.map(|at| at.since(world.now.get()).div_ceil(1000));
+            (words.restarts)(&restarts, left).into_any()
+        });
+        parts.push(view! { <p class="now">{text}</p> }.into_any());
+    }
+    if let (Some(why), State::Unresponsive { .. } | State::Starting { .. }) =
+        (&service.unhealthy, &service.state)
+    {
+        parts.push(paragraph("caution", (words.unhealthy)(why)));
+    }
     if let Some(diagnosis) = diagnosis {
         parts.push(evidence(words.evidence, &diagnosis.evidence));
         parts.push(remedies(world, diagnosis, Some(service), refusal));
@@ -205,20 +233,43 @@ fn paragraph(class: &'static str, text: String) -> AnyView {
     view! { <p class=class>{text}</p> }.into_any()
 }
 
-/// Whether the service is started with the dashboard: shown, and turned in the configuration.
+/// Whether the service is started with the dashboard and after a failure: a switch, which is a form.
 #[component]
-fn AutoStart(words: &'static Words, service: ArcRwSignal<Service>) -> AnyView {
-    let state = service.clone();
+fn AutoStart(
+    words: &'static Words,
+    service: ArcRwSignal<Service>,
+    refusal: RwSignal<Option<ApiError>>,
+) -> AnyView {
+    let (state, for_value, for_submit, for_fixed) =
+        (service.clone(), service.clone(), service.clone(), service.clone());
+    let name = service.with_untracked(|s| s.name.to_string());
+    let pending = RwSignal::new(false);
+    let for_name = name.clone();
+    let fixed = Signal::derive(move || for_fixed.with(|s| s.auto_start_fixed));
+    let submit = move |event: leptos::ev::SubmitEvent| {
+        event.prevent_default();
+        if !pending.get_untracked() && !fixed.get_untracked() {
+            let on = !for_submit.with_untracked(|s| s.auto_start);
+            let fields = [("service", name.clone()), ("on", on.to_string())];
+            send(api::AutoStart::url(), &fields, pending, refusal, false);
+        }
+    };
     view! {
-        <span class="switch-row">
+        <form class="switch-row" method="post" action=api::AutoStart::url() on:submit=submit>
+            <input type="hidden" name="service" value=for_name/>
+            <input
+                type="hidden"
+                name="on"
+                value=move || if for_value.with(|s| s.auto_start) { "false" } else { "true" }
+            />
             <button
-                type="button"
+                type=move || if fixed.get() { "button" } else { "submit" }
                 class="switch"
                 role="switch"
                 aria-checked=move || if service.with(|s| s.auto_start) { "true" } else { "false" }
-                aria-disabled="true"
+                aria-disabled=move || if fixed.get() { "true" } else { "false" }
                 aria-label=words.auto_start
-                title=words.auto_start_hint
+                title=move || if fixed.get() { words.auto_start_fixed } else { words.auto_start_hint }
             >
                 <span class="knob"></span>
             </button>
@@ -226,7 +277,7 @@ fn AutoStart(words: &'static Words, service: ArcRwSignal<Service>) -> AnyView {
             <span class="quiet" aria-hidden="true">
                 {text(move || if state.with(|s| s.auto_start) { words.on } else { words.off }.to_owned())}
             </span>
-        </span>
+        </form>
     }
     .into_any()
 }

@@ -5,7 +5,7 @@ use super::dynamic::{nothing, part};
 use super::icon::Icon;
 use crate::api::{self, ApiError};
 use crate::live::World;
-use crate::model::{Service, Smoke};
+use crate::model::{Service, ServiceKind, Smoke};
 use leptos::prelude::*;
 use server_fn::ServerFn;
 
@@ -24,7 +24,7 @@ pub fn SmokeTest(
         pending.get() || for_idle.with(|s| matches!(s.smoke, Some(Smoke::Running { .. })))
     });
     let for_part = service.clone();
-    let serves = Memo::new(move |_| service.with(|s| s.state.serves()));
+    let serves = Memo::new(move |_| service.with(|s| s.kind == ServiceKind::Vllm && s.state.serves()));
     part(move || {
         if !serves.get() {
             return nothing();

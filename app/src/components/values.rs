@@ -3,7 +3,7 @@
 use super::dynamic::{part, some_text};
 use super::metrics::requests;
 use crate::live::World;
-use crate::model::{Service, Timestamp};
+use crate::model::{Service, ServiceKind, Timestamp};
 use leptos::prelude::*;
 
 /// A moment for people who want it exactly.
@@ -46,7 +46,7 @@ pub fn memory(world: World, label: String, used: u64, total: u64) -> AnyView {
 #[component]
 pub fn Values(world: World, service: ArcRwSignal<Service>) -> AnyView {
     let words = world.words;
-    let name = service.with_untracked(|s| s.name.clone());
+    let (name, vllm) = service.with_untracked(|s| (s.name.clone(), s.kind == ServiceKind::Vllm));
     let (for_model, for_memory, for_requests) = (service.clone(), service.clone(), service.clone());
     let model = part(move || {
         let model = for_model.with(|s| s.model.clone()).unwrap_or_else(|| words.none.to_owned());
@@ -84,11 +84,13 @@ pub fn Values(world: World, service: ArcRwSignal<Service>) -> AnyView {
         Some(now.unwrap_or_else(|| words.none.to_owned()))
     });
     let rows = [
-        (words.model, model),
-        (words.gpu_memory, gpu_memory),
-        (words.uptime, uptime),
-        (words.requests, requests),
+        (words.model, model, true),
+        (words.gpu_memory, gpu_memory, false),
+        (words.uptime, uptime, false),
+        (words.requests, requests, true),
     ]
-    .map(|(name, value)| view! { <div><dt>{name}</dt><dd>{value}</dd></div> }.into_any());
-    view! { <dl class="values">{Vec::from(rows)}</dl> }.into_any()
+    .into_iter()
+    .filter(|(_, _, of_vllm)| vllm || !of_vllm)
+    .map(|(name, value, _)| view! { <div><dt>{name}</dt><dd>{value}</dd></div> }.into_any());
+    view! { <dl class="values">{rows.collect::<Vec<_>>()}</dl> }.into_any()
 }

@@ -1,7 +1,7 @@
 //! What the events of the stream do to the world.
 
 use super::{Watched, World, watch};
-use crate::model::{Service, ServiceMetrics, ServiceName, Snapshot};
+use crate::model::{Image, Service, ServiceMetrics, ServiceName, Snapshot};
 use leptos::prelude::*;
 
 impl World {
@@ -27,6 +27,7 @@ impl World {
             self.services.set(services.collect());
         }
         set_if_new(self.gpus, snapshot.gpus);
+        set_if_new(self.images, snapshot.images);
         set_if_new(self.host, snapshot.host);
         set_if_new(self.metrics, snapshot.metrics);
     }
@@ -40,6 +41,14 @@ impl World {
                 first.go_on(new);
                 all.push(first);
             }
+        });
+    }
+
+    /// An image changed, or came.
+    pub fn image(&self, image: Image) {
+        self.images.update(|all| match all.iter_mut().find(|i| i.reference == image.reference) {
+            Some(old) => *old = image,
+            None => all.push(image),
         });
     }
 
@@ -108,6 +117,18 @@ mod tests {
             world.counted(empty.clone());
             world.counted(empty.clone());
             assert_eq!(world.metrics.get_untracked(), [empty]);
+        });
+    }
+
+    #[test]
+    fn an_image_takes_the_place_of_its_older_self() {
+        Owner::new().with(|| {
+            let world = World::new(&boot(vec![service("vllm")]));
+            let image = Image { reference: "a/b:c".to_owned(), local: None, pull: None, newer: None };
+            world.image(image.clone());
+            let checked = Image { newer: Some(crate::model::Newer::Checking), ..image };
+            world.image(checked.clone());
+            assert_eq!(world.images.get_untracked(), [checked]);
         });
     }
 

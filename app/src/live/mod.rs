@@ -21,7 +21,7 @@ pub use stream::Stream;
 
 use crate::Boot;
 use crate::locales::{Lang, Words};
-use crate::model::{Gpu, Host, Service, ServiceMetrics, ServiceName, Timestamp};
+use crate::model::{Gpu, Host, Image, Service, ServiceMetrics, ServiceName, Timestamp};
 use leptos::prelude::*;
 
 /// The state of this tab's connection, which is not the state of any service.
@@ -60,6 +60,8 @@ pub struct World {
     pub gpus: RwSignal<Vec<Gpu>>,
     /// What services have counted.
     pub metrics: RwSignal<Vec<ServiceMetrics>>,
+    /// Images that services name.
+    pub images: RwSignal<Vec<Image>>,
     /// The machine.
     pub host: RwSignal<Host>,
     /// The connection of this tab.
@@ -86,6 +88,7 @@ impl World {
             services: RwSignal::new(snapshot.services.iter().cloned().map(watch).collect()),
             gpus: RwSignal::new(snapshot.gpus.clone()),
             metrics: RwSignal::new(snapshot.metrics.clone()),
+            images: RwSignal::new(snapshot.images.clone()),
             host: RwSignal::new(snapshot.host.clone()),
             connection: RwSignal::new(Connection::Connecting),
             now: RwSignal::new(snapshot.now),

@@ -8,7 +8,7 @@ use super::clock::Clock;
 use super::{Connection, World, set_if_new};
 use crate::components::log::Feed;
 use crate::model::{
-    Gap, Gpu, Host, Ping, Progress, RunOpened, Service, ServiceMetrics, ServiceRemoved, Snapshot,
+    Gap, Gpu, Host, Image, Ping, Progress, RunOpened, Service, ServiceMetrics, ServiceRemoved, Snapshot,
 };
 use crate::wire::{self, Read};
 use leptos::leptos_dom::helpers::{IntervalHandle, TimeoutHandle};
@@ -20,13 +20,14 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
 use web_sys::{EventSource, MessageEvent};
 
-const EVENTS: [&str; 12] = [
+const EVENTS: [&str; 13] = [
     "snapshot",
     "service",
     "service-removed",
     "gpu",
     "metrics",
     "host",
+    "image",
     "run",
     "lines",
     "progress",
@@ -228,6 +229,7 @@ impl Stream {
             "service-removed" => read::<ServiceRemoved>(&kind, &data, |gone| world.removed(&gone.name)),
             "gpu" => read::<Vec<Gpu>>(&kind, &data, |gpus| set_if_new(world.gpus, gpus)),
             "metrics" => read::<ServiceMetrics>(&kind, &data, |new| world.counted(new)),
+            "image" => read::<Image>(&kind, &data, |image| world.image(image)),
             "host" => read::<Host>(&kind, &data, |host| set_if_new(world.host, host)),
             "ping" => read::<Ping>(&kind, &data, |ping| clock.heard(ping.now)),
             _ => {

@@ -1,8 +1,10 @@
 //! English.
 
 mod failures;
+#[cfg(feature = "ssr")]
+pub(super) mod parts;
 
-use super::{Said, Words, clock, gib_tenths, group, span, span_us, tenths};
+use super::{Said, Words, bytes_of, clock, gib_tenths, group, mib, short_id, span, span_us, tenths};
 use crate::api::ApiError;
 use crate::model::*;
 
@@ -175,7 +177,8 @@ pub(super) static WORDS: Words = Words {
     cancel: "Cancel",
     container_logs: "Container logs",
     auto_start: "Auto-start",
-    auto_start_hint: "Set in the configuration",
+    auto_start_hint: "Start it with Services, and again after a failure",
+    auto_start_fixed: "Set in services.toml: change it there",
     on: "on",
     off: "off",
     error: |error| match error {
@@ -212,17 +215,124 @@ pub(super) static WORDS: Words = Words {
             "The container {container} was not created by Services. Change its command where it was created."
         ),
         ApiError::File { detail } => format!("services.toml could not be changed: {detail}"),
+        ApiError::NoImage => "This service has no image that could be pulled.".to_owned(),
+        ApiError::Image { detail } => detail.clone(),
+        ApiError::InFile { name } => format!("{name} is set in services.toml. Change it there."),
+        ApiError::Refused { detail } => format!("The engine refused: {detail}"),
+        ApiError::PortClash { port, with } => {
+            format!("Port {port} belongs to {with}, which runs. Stop it, or choose another port.")
+        }
         ApiError::Busy => {
             "The service is still busy with earlier commands. Wait a moment and try again.".to_owned()
         }
         ApiError::Transport { detail } => format!("The command did not get through: {detail}. Try again."),
     },
 
+    pull_image: "Pull image",
+    pull: "Pull",
+    cancel_pull: "Cancel pull",
+    layers: "Layers",
+    layer_stage: |stage| match stage {
+        LayerStage::Waiting => "waiting",
+        LayerStage::Downloading => "downloading",
+        LayerStage::Downloaded => "downloaded",
+        LayerStage::Extracting => "unpacking",
+        LayerStage::Done => "done",
+        LayerStage::Exists => "here already",
+    },
+    bytes_of: |done, total| bytes_of(done, total, '.', ["MiB", "GiB"], "of"),
+    pull_progress: |pull| {
+        if pull.layers.is_empty() {
+            return "Asking the registry…".to_owned();
+        }
+        let mut parts = Vec::new();
+        let fetched = pull.total_bytes > 0 && pull.done_bytes >= pull.total_bytes && pull.unknown_layers == 0;
+        if fetched {
+            let done = pull
+                .layers
+                .iter()
+                .filter(|l| matches!(l.stage, LayerStage::Done | LayerStage::Exists))
+                .count();
+            parts.push(format!("Unpacking, {done} of {} layers", pull.layers.len()));
+        }
+        parts.push(bytes_of(pull.done_bytes, pull.total_bytes, '.', ["MiB", "GiB"], "of"));
+        match pull.unknown_layers {
+            0 => {}
+            1 => parts.push("1 layer of unknown size to come".to_owned()),
+            n => parts.push(format!("{n} layers of unknown size to come")),
+        }
+        if let Some(speed) = pull.bytes_per_s {
+            parts.push(format!("{} MiB/s", mib(speed, '.')));
+        }
+        if let Some(left) = pull.left_s.filter(|_| !fetched) {
+            parts.push(match left {
+                0..90 => format!("about {left} s left"),
+                _ => format!("about {} min left", (left + 30) / 60),
+            });
+        }
+        parts.join(" · ")
+    },
+    pull_outcome: |state| match state {
+        PullState::Running => said("", ""),
+        PullState::Done { changed: true, .. } => said("Pulled: a new image is here.", ""),
+        PullState::Done { changed: false, .. } => said("Pulled: it is the image that was here already.", ""),
+        PullState::Failed { why, .. } => pull_failure(why),
+        PullState::Cancelled { .. } => said("Cancelled. Nothing was changed.", ""),
+        PullState::Interrupted => said(
+            "The pull was interrupted when Services ended.",
+            "Nothing was changed; Pull image begins anew.",
+        ),
+    },
+    pull_failure,
+    older_image: "The container runs an older image than the one that was pulled.",
+    older_image_adopted: "The container runs an older image than the one that was pulled. Services did not create it: create it anew where it was made.",
+    renew: "Restart on the new image",
+    newer_exists: "A newer image exists at the registry. Pull image fetches it.",
+    newest: |at| format!("The image is the newest (asked {at})."),
+    newer_unknown: "Whether a newer image exists could not be found out.",
+    kept_image: |id| format!("The image before ({}) is kept.", short_id(id)),
+    back_to_image: "Back to the image before",
+    remove_image_before: "Remove the image before",
+    check_newer: "Check for a newer image",
+    checking: "Asking the registry…",
+
+    restarts: |it, in_s| match in_s {
+        Some(seconds) => format!(
+            "It starts again by itself in {seconds} s (failure {} of {} within {} min).",
+            it.failures,
+            it.budget,
+            it.window_s / 60
+        ),
+        None => format!(
+            "It failed {} times within {} min and is not started again by itself. Start tries at any time.",
+            it.failures,
+            it.window_s / 60
+        ),
+    },
+    own_policy: |policy| {
+        format!("Docker restarts this container by itself ({policy}): also when its configuration is broken.")
+    },
+    take_policy: "Let Services do it",
+    boot_missing: |status| match status {
+        BootStatus::NotInstalled => {
+            "Services itself is not started with this machine: “server install” writes the unit that does it."
+        }
+        BootStatus::NotEnabled => {
+            "Services itself is not started with this machine: its unit is written, and not enabled."
+        }
+        BootStatus::Unknown | BootStatus::Installed => "",
+    },
+    pending: "Saved settings apply at the next start",
+    running_now: "Runs with",
+    next_start: "Next start",
+    unhealthy: |why| format!("Its health check fails: {why}"),
+
     details: "Details",
     runtime: "Runs in",
     runtime_name: |kind| match kind {
         RuntimeKind::Docker => "Docker",
         RuntimeKind::Process => "a process",
+        RuntimeKind::Systemd => "systemd",
         RuntimeKind::Demo => "the demo",
     },
     container: "Container",
@@ -239,20 +349,8 @@ pub(super) static WORDS: Words = Words {
     context_length: "Longest context",
     tokens: |count| if count == 1 { "1 token".to_owned() } else { format!("{} tokens", number(count)) },
     run: "Run",
+    project: "Compose project",
     configuration: "Configuration",
-    configuration_hint: "The values in force and where each comes from.",
-    variable: "Variable",
-    value: "Value",
-    origin: "Origin",
-    origin_name: |origin| match origin {
-        Origin::Flag => "flag",
-        Origin::Environment => "environment",
-        Origin::File => "services.toml",
-        Origin::Adopted => "adopted",
-        Origin::Default => "default",
-    },
-    secret_set: "set, not shown",
-    not_set: "not set",
 
     gpus: "GPUs",
     gpu_status,
@@ -369,6 +467,8 @@ fn sentence(service: &Service) -> Said {
     let address = service.api_url.as_deref();
     match &service.state {
         State::Stopped { note, .. } => stopped(service, note.as_ref()),
+        State::Starting { .. } if service.kind == ServiceKind::Other => said("It is coming up.", ""),
+        State::Running { .. } if service.kind == ServiceKind::Other => said("It runs.", ""),
         State::Starting { phase: at, progress, .. } => {
             let progress = progress.map(|p| {
                 // Shards weigh about the same.
@@ -411,8 +511,12 @@ fn stopped(service: &Service, note: Option<&StoppedNote>) -> Said {
         Some(StoppedNote::StoppedOutside) => said("Somebody stopped it from outside.", ""),
         Some(StoppedNote::NeverStarted) => said("Created, never started.", ""),
         Some(StoppedNote::NotCreated) => match service.runtime {
+            RuntimeKind::Docker if service.kind == ServiceKind::Other => {
+                said("There is no such container.", "Services takes it as it is once it exists.")
+            }
             RuntimeKind::Docker => said(format!("No container yet. Start creates one{from}."), ""),
             RuntimeKind::Process | RuntimeKind::Demo => said("Never started here. Start runs it.", ""),
+            RuntimeKind::Systemd => said("systemd knows no such unit.", "Check its name in services.toml."),
         },
         Some(StoppedNote::Removed) => {
             said(format!("Its container was removed. Start creates it again{from}."), "")
@@ -447,10 +551,9 @@ fn failure(kind: &FailureKind) -> Said {
             "The kernel ended it: the machine ran out of memory.",
             "Free memory or choose a smaller model, then Start.",
         ),
-        FailureKind::ImageMissing { image } => said(
-            format!("The image {image} is not on this machine."),
-            format!("Fetch it with “docker pull {image}”, then Start."),
-        ),
+        FailureKind::ImageMissing { image } => {
+            said(format!("The image {image} is not on this machine."), "Pull image fetches it; then Start.")
+        }
         FailureKind::PortInUse { port, by } => said(
             format!("Port {port} is taken by {}.", holder(by)),
             "Stop that, or choose another port in VLLM_API_URL.",
@@ -458,6 +561,10 @@ fn failure(kind: &FailureKind) -> Said {
         FailureKind::ModelNotSet => {
             said("No model is chosen.", "Set VLLM_MODEL to a Hugging Face id or a folder, then Start.")
         }
+        FailureKind::NotThere { name } => said(
+            format!("{name} is not there."),
+            "Services starts what exists and creates nothing here. Create it, or correct its name in services.toml.",
+        ),
         FailureKind::CommandMissing { command } => said(
             format!("The command {command} is not on the PATH."),
             "Install it, or let vLLM run in Docker (VLLM_RUNTIME=docker).",
@@ -476,6 +583,38 @@ fn failure(kind: &FailureKind) -> Said {
             "It did not end although it was killed.",
             "The machine may wait for a device. Stop tries again.",
         ),
+    }
+}
+
+fn pull_failure(why: &PullFailure) -> Said {
+    match why {
+        PullFailure::NoSuchTag => {
+            said("There is no tag of this name at the registry.", "Check VLLM_IMAGE in the configuration.")
+        }
+        PullFailure::Denied => said(
+            "The registry refused: the image needs a login, or does not exist.",
+            "“docker login” as the user of Services gives it one.",
+        ),
+        PullFailure::RateLimit => said(
+            "The registry limits how often images may be pulled, and the limit is reached.",
+            "Try again later, or log in with “docker login”.",
+        ),
+        PullFailure::RegistryAway { detail } => {
+            said(format!("The registry cannot be reached: {detail}"), "Try again when it is back.")
+        }
+        PullFailure::NoSpace { needed_bytes, free_bytes } => {
+            let gib = |b: u64| format!("{} GiB", gib_tenths(b, '.'));
+            let needed = needed_bytes.map(|b| format!(", {} still to download", gib(b))).unwrap_or_default();
+            let free = free_bytes.map(|b| format!(", {} free", gib(b))).unwrap_or_default();
+            said(
+                format!("No space is left on the disk{needed}{free}."),
+                "Remove what is not used under Images.",
+            )
+        }
+        PullFailure::EngineAway => {
+            said("The pull was interrupted: the Docker engine went away.", "Pull image begins anew.")
+        }
+        PullFailure::Other { detail } => said(format!("The pull failed: {detail}"), ""),
     }
 }
 

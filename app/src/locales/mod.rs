@@ -5,10 +5,14 @@
 
 mod en;
 mod number;
+#[cfg(feature = "ssr")]
+mod parts;
 mod ru;
 mod words;
 
-pub use number::{clock, clock_of_day, gib_tenths, group, span, span_us, tenths};
+pub use number::{bytes_of, clock, clock_of_day, gib_tenths, group, mib, short_id, span, span_us, tenths};
+#[cfg(feature = "ssr")]
+pub use parts::PartWords;
 pub use words::{Said, Words};
 
 use serde::{Deserialize, Serialize};
@@ -55,6 +59,15 @@ impl Lang {
     /// Reads the code.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|l| l.code() == text)
+    }
+
+    /// The words of the parts that the server alone writes.
+    #[cfg(feature = "ssr")]
+    pub const fn part_words(self) -> &'static PartWords {
+        match self {
+            Self::En => &en::parts::PARTS,
+            Self::Ru => &ru::parts::PARTS,
+        }
     }
 
     /// The words of this language.

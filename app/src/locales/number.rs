@@ -23,6 +23,26 @@ pub fn gib_tenths(bytes: u64, point: char) -> String {
     format!("{}{point}{}", tenths / 10, tenths % 10)
 }
 
+/// Bytes as MiB: one decimal below ten, none above.
+pub fn mib(bytes: u64, point: char) -> String {
+    let tenths = bytes.saturating_mul(10) >> 20;
+    if tenths < 100 { format!("{}{point}{}", tenths / 10, tenths % 10) } else { (tenths / 10).to_string() }
+}
+
+/// Some bytes of a whole in one unit: `1.2 of 3.4 GiB`, `12 of 96 MiB`.
+pub fn bytes_of(done: u64, total: u64, point: char, units: [&str; 2], of: &str) -> String {
+    if total >= 1 << 30 {
+        format!("{} {of} {} {}", gib_tenths(done, point), gib_tenths(total, point), units[1])
+    } else {
+        format!("{} {of} {} {}", mib(done, point), mib(total, point), units[0])
+    }
+}
+
+/// The digits of an id that people compare.
+pub fn short_id(id: &str) -> String {
+    id.strip_prefix("sha256:").unwrap_or(id).chars().take(12).collect()
+}
+
 /// A duration of seconds as `1:02:03`.
 pub fn clock(seconds: u64) -> String {
     format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)

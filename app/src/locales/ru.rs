@@ -1,8 +1,10 @@
 //! Russian.
 
 mod failures;
+#[cfg(feature = "ssr")]
+pub(super) mod parts;
 
-use super::{Said, Words, clock, gib_tenths, group, span, span_us, tenths};
+use super::{Said, Words, bytes_of, clock, gib_tenths, group, mib, short_id, span, span_us, tenths};
 use crate::api::ApiError;
 use crate::model::*;
 
@@ -176,7 +178,8 @@ pub(super) static WORDS: Words = Words {
     cancel: "Отмена",
     container_logs: "Логи контейнера",
     auto_start: "Автозапуск",
-    auto_start_hint: "Задаётся в конфигурации",
+    auto_start_hint: "Запускать вместе с Сервисами и снова после сбоя",
+    auto_start_fixed: "Задано в services.toml: измените там",
     on: "вкл.",
     off: "выкл.",
     error: |error| match error {
@@ -212,15 +215,123 @@ pub(super) static WORDS: Words = Words {
             format!("Контейнер {container} создан не Сервисами. Измените его команду там, где он создан.")
         }
         ApiError::File { detail } => format!("Не удалось изменить services.toml: {detail}"),
+        ApiError::NoImage => "У этого сервиса нет образа, который можно скачать.".to_owned(),
+        ApiError::Image { detail } => detail.clone(),
+        ApiError::InFile { name } => format!("{name} задано в services.toml. Измените там."),
+        ApiError::Refused { detail } => format!("Движок отказал: {detail}"),
+        ApiError::PortClash { port, with } => {
+            format!(
+                "Порт {port} занят сервисом {with}, он работает. Остановите его или выберите другой порт."
+            )
+        }
         ApiError::Busy => "Сервис ещё занят прежними командами. Подождите немного и повторите.".to_owned(),
         ApiError::Transport { detail } => format!("Команда не дошла: {detail}. Повторите."),
     },
+
+    pull_image: "Скачать образ",
+    pull: "Скачивание",
+    cancel_pull: "Отменить скачивание",
+    layers: "Слои",
+    layer_stage: |stage| match stage {
+        LayerStage::Waiting => "ждёт",
+        LayerStage::Downloading => "скачивается",
+        LayerStage::Downloaded => "скачан",
+        LayerStage::Extracting => "распаковывается",
+        LayerStage::Done => "готов",
+        LayerStage::Exists => "уже здесь",
+    },
+    bytes_of: |done, total| bytes_of(done, total, ',', ["МиБ", "ГиБ"], "из"),
+    pull_progress: |pull| {
+        if pull.layers.is_empty() {
+            return "Спрашиваем реестр…".to_owned();
+        }
+        let mut parts = Vec::new();
+        let fetched = pull.total_bytes > 0 && pull.done_bytes >= pull.total_bytes && pull.unknown_layers == 0;
+        if fetched {
+            let done = pull
+                .layers
+                .iter()
+                .filter(|l| matches!(l.stage, LayerStage::Done | LayerStage::Exists))
+                .count();
+            parts.push(format!("Распаковка, слоёв {done} из {}", pull.layers.len()));
+        }
+        parts.push(bytes_of(pull.done_bytes, pull.total_bytes, ',', ["МиБ", "ГиБ"], "из"));
+        if pull.unknown_layers > 0 {
+            parts.push(format!(
+                "ещё {} неизвестного размера",
+                counted(pull.unknown_layers.into(), "слой", "слоя", "слоёв")
+            ));
+        }
+        if let Some(speed) = pull.bytes_per_s {
+            parts.push(format!("{} МиБ/с", mib(speed, ',')));
+        }
+        if let Some(left) = pull.left_s.filter(|_| !fetched) {
+            parts.push(match left {
+                0..90 => format!("осталось около {left} с"),
+                _ => format!("осталось около {} мин", (left + 30) / 60),
+            });
+        }
+        parts.join(" · ")
+    },
+    pull_outcome: |state| match state {
+        PullState::Running => said("", ""),
+        PullState::Done { changed: true, .. } => said("Скачан: здесь новый образ.", ""),
+        PullState::Done { changed: false, .. } => said("Скачан: это тот же образ, что уже был здесь.", ""),
+        PullState::Failed { why, .. } => pull_failure(why),
+        PullState::Cancelled { .. } => said("Отменено. Ничего не изменилось.", ""),
+        PullState::Interrupted => said(
+            "Скачивание прервалось, когда завершились Сервисы.",
+            "Ничего не изменилось; «Скачать образ» начнёт заново.",
+        ),
+    },
+    pull_failure,
+    older_image: "Контейнер работает на более старом образе, чем скачанный.",
+    older_image_adopted: "Контейнер работает на более старом образе, чем скачанный. Он создан не Сервисами: пересоздайте его там, где он создан.",
+    renew: "Перезапустить на новом образе",
+    newer_exists: "В реестре есть образ новее. «Скачать образ» получит его.",
+    newest: |at| format!("Образ самый новый (проверено {at})."),
+    newer_unknown: "Не удалось узнать, есть ли образ новее.",
+    kept_image: |id| format!("Прежний образ ({}) сохранён.", short_id(id)),
+    back_to_image: "Вернуться к прежнему образу",
+    remove_image_before: "Удалить прежний образ",
+    check_newer: "Проверить, есть ли новее",
+    checking: "Спрашиваем реестр…",
+
+    restarts: |it, in_s| match in_s {
+        Some(seconds) => format!(
+            "Запустится сам через {seconds} с (сбой {} из {} за {} мин).",
+            it.failures,
+            it.budget,
+            it.window_s / 60
+        ),
+        None => format!(
+            "{} за {} мин: сам больше не запускается. «Запустить» пробует в любой момент.",
+            counted(it.failures.into(), "сбой", "сбоя", "сбоев"),
+            it.window_s / 60
+        ),
+    },
+    own_policy: |policy| {
+        format!("Docker перезапускает этот контейнер сам ({policy}), даже если его конфигурация сломана.")
+    },
+    take_policy: "Поручить Сервисам",
+    boot_missing: |status| match status {
+        BootStatus::NotInstalled => {
+            "Сами Сервисы не запускаются вместе с машиной: «server install» создаёт для этого юнит."
+        }
+        BootStatus::NotEnabled => "Сами Сервисы не запускаются вместе с машиной: юнит создан, но не включён.",
+        BootStatus::Unknown | BootStatus::Installed => "",
+    },
+    pending: "Сохранённые настройки вступят в силу при следующем запуске",
+    running_now: "Сейчас",
+    next_start: "Следующий запуск",
+    unhealthy: |why| format!("Проверка здоровья не проходит: {why}"),
 
     details: "Подробности",
     runtime: "Где работает",
     runtime_name: |kind| match kind {
         RuntimeKind::Docker => "Docker",
         RuntimeKind::Process => "процесс",
+        RuntimeKind::Systemd => "systemd",
         RuntimeKind::Demo => "демо",
     },
     container: "Контейнер",
@@ -237,20 +348,8 @@ pub(super) static WORDS: Words = Words {
     context_length: "Наибольший контекст",
     tokens: |count| counted(count, "токен", "токена", "токенов"),
     run: "Запуск",
+    project: "Проект Compose",
     configuration: "Конфигурация",
-    configuration_hint: "Действующие значения и откуда взято каждое.",
-    variable: "Переменная",
-    value: "Значение",
-    origin: "Источник",
-    origin_name: |origin| match origin {
-        Origin::Flag => "флаг",
-        Origin::Environment => "окружение",
-        Origin::File => "services.toml",
-        Origin::Adopted => "подключение",
-        Origin::Default => "по умолчанию",
-    },
-    secret_set: "задано, не показывается",
-    not_set: "не задано",
 
     gpus: "Видеокарты",
     gpu_status,
@@ -385,6 +484,8 @@ fn sentence(service: &Service) -> Said {
     let address = service.api_url.as_deref();
     match &service.state {
         State::Stopped { note, .. } => stopped(service, note.as_ref()),
+        State::Starting { .. } if service.kind == ServiceKind::Other => said("Поднимается.", ""),
+        State::Running { .. } if service.kind == ServiceKind::Other => said("Работает.", ""),
         State::Starting { phase: at, progress, .. } => {
             let progress = progress.map(|p| {
                 // Shards weigh about the same.
@@ -427,8 +528,14 @@ fn stopped(service: &Service, note: Option<&StoppedNote>) -> Said {
         Some(StoppedNote::StoppedOutside) => said("Его остановили извне.", ""),
         Some(StoppedNote::NeverStarted) => said("Создан, ни разу не запускался.", ""),
         Some(StoppedNote::NotCreated) => match service.runtime {
+            RuntimeKind::Docker if service.kind == ServiceKind::Other => {
+                said("Такого контейнера нет.", "Сервисы возьмут его как есть, когда он появится.")
+            }
             RuntimeKind::Docker => said(format!("Контейнера ещё нет. «Запустить» создаст его{from}."), ""),
             RuntimeKind::Process | RuntimeKind::Demo => said("Здесь ещё не запускался.", ""),
+            RuntimeKind::Systemd => {
+                said("systemd не знает такого юнита.", "Проверьте его имя в services.toml.")
+            }
         },
         Some(StoppedNote::Removed) => {
             said(format!("Контейнер удалён. «Запустить» создаст его снова{from}."), "")
@@ -465,7 +572,7 @@ fn failure(kind: &FailureKind) -> Said {
         ),
         FailureKind::ImageMissing { image } => said(
             format!("Образа {image} нет на этой машине."),
-            format!("Скачайте его: «docker pull {image}», затем запустите."),
+            "«Скачать образ» получит его; затем запустите.",
         ),
         FailureKind::PortInUse { port, by } => said(
             format!("Порт {port} занят: {}.", holder(by)),
@@ -474,6 +581,10 @@ fn failure(kind: &FailureKind) -> Said {
         FailureKind::ModelNotSet => {
             said("Модель не выбрана.", "Задайте VLLM_MODEL: имя на Hugging Face или папку, затем запустите.")
         }
+        FailureKind::NotThere { name } => said(
+            format!("{name}: такого здесь нет."),
+            "Сервисы запускают существующее и здесь ничего не создают. Создайте его или исправьте имя в services.toml.",
+        ),
         FailureKind::CommandMissing { command } => said(
             format!("Команды {command} нет в PATH."),
             "Установите её или запускайте vLLM в Docker (VLLM_RUNTIME=docker).",
@@ -492,6 +603,33 @@ fn failure(kind: &FailureKind) -> Said {
             "Не завершился даже принудительно.",
             "Возможно, машина ждёт устройство. «Остановить» попробует снова.",
         ),
+    }
+}
+
+fn pull_failure(why: &PullFailure) -> Said {
+    match why {
+        PullFailure::NoSuchTag => said("Такого тега в реестре нет.", "Проверьте VLLM_IMAGE в конфигурации."),
+        PullFailure::Denied => said(
+            "Реестр отказал: образ требует входа или не существует.",
+            "Войдите: «docker login» от имени пользователя Сервисов.",
+        ),
+        PullFailure::RateLimit => said(
+            "Реестр ограничивает число скачиваний, и предел достигнут.",
+            "Повторите позже или войдите: «docker login».",
+        ),
+        PullFailure::RegistryAway { detail } => {
+            said(format!("Реестр недоступен: {detail}"), "Повторите, когда он вернётся.")
+        }
+        PullFailure::NoSpace { needed_bytes, free_bytes } => {
+            let gib = |b: u64| format!("{} ГиБ", gib_tenths(b, ','));
+            let needed = needed_bytes.map(|b| format!(", осталось скачать {}", gib(b))).unwrap_or_default();
+            let free = free_bytes.map(|b| format!(", свободно {}", gib(b))).unwrap_or_default();
+            said(format!("На диске нет места{needed}{free}."), "Удалите ненужное в разделе «Образы».")
+        }
+        PullFailure::EngineAway => {
+            said("Скачивание прервалось: движок Docker пропал.", "«Скачать образ» начнёт заново.")
+        }
+        PullFailure::Other { detail } => said(format!("Скачать не удалось: {detail}"), ""),
     }
 }
 

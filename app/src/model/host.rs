@@ -17,6 +17,24 @@ pub struct Host {
     /// The folder where the dashboard keeps what it must remember.
     #[serde(default)]
     pub state_dir: String,
+    /// Whether the dashboard itself is started with the system: without it no service is.
+    #[serde(default)]
+    pub boot: Boot,
+}
+
+/// Whether the dashboard is started with the system.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Boot {
+    /// It cannot be told from here.
+    #[default]
+    Unknown,
+    /// It is.
+    Installed,
+    /// A unit is written, and not enabled.
+    NotEnabled,
+    /// Nothing starts it.
+    NotInstalled,
 }
 
 /// A container that could be adopted.

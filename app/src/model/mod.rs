@@ -7,6 +7,7 @@ mod diagnosis;
 mod explained;
 mod gpu;
 mod host;
+mod image;
 mod log;
 mod metrics;
 mod plan;
@@ -20,15 +21,17 @@ mod time;
 pub use diagnosis::{Advice, Cause, Change, Diagnosis, Evidence, Facts, Remedy};
 pub use explained::{Explained, ExplainedPhase, Outcome};
 pub use gpu::{Gpu, GpuProcess, GpuState, GpuStatus};
-pub use host::{Candidate, ForeignProcess, Host};
+pub use host::{Boot as BootStatus, Candidate, ForeignProcess, Host};
+pub use image::{Image, Layer, LayerStage, LocalImage, Newer, Pull, PullFailure, PullState};
 pub use log::{
     Gap, Level, LevelCounts, Line, Lines, LogPosition, LogSummary, Progress, RunOpened, Span, Stream,
 };
 pub use metrics::{Ended, History, Reading, ServiceMetrics};
 pub use plan::{MemoryPlan, PlanDevice, PlanSource, Verdict};
 pub use service::{
-    ContainerFacts, Failure, FailureKind, NameError, Phase, PhaseProgress, PortHolder, Remnant, RuntimeKind,
-    Service, ServiceKind, ServiceName, State, StoppedNote, UnreachableReason, Verb, Wish,
+    ContainerFacts, Failure, FailureKind, ImageVerb, KeptImage, NameError, PendingChange, Phase,
+    PhaseProgress, PortHolder, Remnant, Restarts, RuntimeKind, Service, ServiceKind, ServiceName, State,
+    StoppedNote, UnreachableReason, Verb, Wish,
 };
 pub use setting::{Origin, Setting};
 pub use smoke::{Release, Smoke};

@@ -60,6 +60,8 @@ impl fmt::Display for ServiceName {
 pub enum ServiceKind {
     /// A vLLM server: probed by `/health`, its log understood.
     Vllm,
+    /// Anything else that the owner listed: Running means that its own health check, if it has one, succeeds.
+    Other,
 }
 
 /// Where a service runs.
@@ -70,6 +72,8 @@ pub enum RuntimeKind {
     Docker,
     /// A command under the shim.
     Process,
+    /// A unit of systemd.
+    Systemd,
     /// The simulated vLLM that comes with the dashboard, and ends with it.
     Demo,
 }
@@ -82,6 +86,24 @@ pub enum Wish {
     Running,
     /// The service should not run.
     Stopped,
+}
+
+/// What a user can ask about a service's image. A closed set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ImageVerb {
+    /// Fetch it.
+    Pull,
+    /// End the pull that runs.
+    Cancel,
+    /// Ask the registry whether it has another one.
+    Check,
+    /// Restart on the image that was pulled; the one before is kept.
+    Renew,
+    /// Restart on the image that was kept.
+    Back,
+    /// Remove the image that was kept.
+    Forget,
 }
 
 /// What a user can ask of a service. A closed set.
@@ -276,6 +298,11 @@ pub enum FailureKind {
     },
     /// Start needs `VLLM_MODEL`, which is not set.
     ModelNotSet,
+    /// The container or unit that is listed is not there, and is none that Services creates.
+    NotThere {
+        /// Its name.
+        name: String,
+    },
     /// The command to run is not on the PATH.
     CommandMissing {
         /// The command.
@@ -384,6 +411,53 @@ pub struct ContainerFacts {
     pub auto_remove: bool,
     /// Its restart policy in Docker's words: `no`, `always`, `unless-stopped`, `on-failure`.
     pub restart_policy: String,
+    /// The id of the image that it was created from.
+    #[serde(default)]
+    pub image_id: Option<String>,
+    /// The Compose project that it belongs to.
+    #[serde(default)]
+    pub project: Option<String>,
+}
+
+/// Restarts after failures: how many are left, and when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restarts {
+    /// Failures within the window.
+    pub failures: u32,
+    /// How many there may be: with the last of them it stays failed.
+    pub budget: u32,
+    /// The window, in seconds.
+    pub window_s: u64,
+    /// When it is started again by itself; absent when it is not.
+    #[serde(default)]
+    pub next: Option<Timestamp>,
+    /// When the oldest failure of the window is forgotten; absent when there is none.
+    #[serde(default)]
+    pub resets: Option<Timestamp>,
+}
+
+/// An image that was kept when a service was moved to another one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptImage {
+    /// Its id, `sha256:…`.
+    pub id: String,
+    /// The reference that it had.
+    pub reference: String,
+    /// Since when it is kept.
+    pub since: Timestamp,
+}
+
+/// A setting that the next start changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingChange {
+    /// The variable or flag.
+    pub name: String,
+    /// What it runs with; absent where it was not set.
+    #[serde(default)]
+    pub running: Option<String>,
+    /// What the next start uses; absent where it is not set any more.
+    #[serde(default)]
+    pub next: Option<String>,
 }
 
 /// The whole public object of one service.
@@ -426,8 +500,17 @@ pub struct Service {
     pub gpu_memory_bytes: Option<u64>,
     /// The image of its container.
     pub image: Option<String>,
-    /// It is started when the dashboard starts.
+    /// The reference that Pull fetches: that of the settings, or an adopted container's own. Absent where there is none.
+    #[serde(default)]
+    pub pulls: Option<String>,
+    /// It is started when the dashboard starts, and again after a failure.
     pub auto_start: bool,
+    /// The switch is set in `services.toml`, and is turned there.
+    #[serde(default)]
+    pub auto_start_fixed: bool,
+    /// Restarts after failures; absent where it is not restarted by itself.
+    #[serde(default)]
+    pub restarts: Option<Restarts>,
     /// The current or last run.
     pub run: Option<u64>,
     /// Where its API is asked.
@@ -454,6 +537,18 @@ pub struct Service {
     /// What became of its GPU memory after the last stop.
     #[serde(default)]
     pub release: Option<Release>,
+    /// What the next start changes; empty where it runs with the settings in force, and for what was not launched here.
+    #[serde(default)]
+    pub pending: Vec<PendingChange>,
+    /// The image from before the last change of image.
+    #[serde(default)]
+    pub kept_image: Option<KeptImage>,
+    /// Why its own health check fails, where it has one.
+    #[serde(default)]
+    pub unhealthy: Option<String>,
+    /// Counts changes of its settings: what shows them is loaded again when it changes.
+    #[serde(default)]
+    pub settings_revision: u32,
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What a stream begins with, and its small events.
 
-use super::{Gpu, Host, LogSummary, Service, ServiceMetrics, ServiceName, Timestamp};
+use super::{Gpu, Host, Image, LogSummary, Service, ServiceMetrics, ServiceName, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// Event `snapshot`: everything, once; then come changes.
@@ -14,8 +14,8 @@ pub struct Snapshot {
     pub services: Vec<Service>,
     /// All GPUs.
     pub gpus: Vec<Gpu>,
-    /// Images: filled with image management.
-    pub images: Vec<String>,
+    /// Images that services name.
+    pub images: Vec<Image>,
     /// The machine.
     pub host: Host,
     /// What services that serve have counted, with the last quarter of an hour.

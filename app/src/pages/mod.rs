@@ -30,10 +30,10 @@ pub fn App(boot: Boot) -> AnyView {
         });
     }
 
-    let Boot { route, theme, links, refusal, tail, settings, explained, .. } = boot;
+    let Boot { route, theme, links, refusal, tail, parts, explained, .. } = boot;
     let page = match route {
-        Route::Services => services::services(world, log, tail, settings, None),
-        Route::Service { name } => services::services(world, log, tail, settings, Some(name)),
+        Route::Services => services::services(world, log, tail, &parts, None),
+        Route::Service { name } => services::services(world, log, tail, &parts, Some(name)),
         Route::Explain => explain::explain(world, explained),
         Route::NotFound => not_found::not_found(world),
     };

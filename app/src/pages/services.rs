@@ -1,11 +1,13 @@
 //! All services, or one of them: cards at one side, the log window over the rest.
 
+use crate::Parts;
 use crate::components::dynamic::{nothing, part};
 use crate::components::log::{Log, LogWindow};
 use crate::components::machine::{Found, Gpus};
+use crate::components::part::Part;
 use crate::components::service_card::ServiceCard;
 use crate::live::World;
-use crate::model::{Line, ServiceName, Setting};
+use crate::model::{Image, Line, PullState, ServiceKind, ServiceName};
 use leptos::prelude::*;
 
 /// The page of all services, or `only` of one.
@@ -13,13 +15,44 @@ pub fn services(
     world: World,
     log: Option<Log>,
     tail: Vec<Line>,
-    settings: Vec<(ServiceName, Vec<Setting>)>,
+    parts: &Parts,
     only: Option<ServiceName>,
 ) -> AnyView {
     let words = world.words;
     let back = only
         .as_ref()
         .map_or_else(nothing, |_| view! { <p class="back"><a href="/">{words.home}</a></p> }.into_any());
+    let main = world.services.with_untracked(|all| {
+        all.iter().find(|w| w.service.with_untracked(|s| s.kind == ServiceKind::Vllm)).cloned()
+    });
+    let main_name = main.as_ref().map(|watched| watched.name.clone());
+    let settings = main.as_ref().map_or_else(nothing, |watched| {
+        let id = format!("settings/{}", watched.name);
+        let (html, service) = (parts.html(&id), watched.service.clone());
+        let fresh = Memo::new(move |_| service.with(|s| u64::from(s.settings_revision)));
+        view! { <div id="configuration"><Part id=id html=html fresh=fresh/></div> }.into_any()
+    });
+    let models = main.map_or_else(nothing, |watched| {
+        let id = format!("models/{}", watched.name);
+        let html = parts.html(&id);
+        // What fits changes with what runs, what is set, and what others hold.
+        let fresh = Memo::new(move |_| {
+            let state =
+                watched.service.with(|s| u64::from(s.settings_revision) * 2 + u64::from(s.started.is_some()));
+            let used: u64 = world.gpus.with(|all| all.iter().map(|g| g.memory_used_bytes >> 30).sum());
+            state * 100_000 + used
+        });
+        view! { <Part id=id html=html fresh=fresh/> }.into_any()
+    });
+    let images = {
+        let html = parts.html("images");
+        let fresh = Memo::new(move |_| {
+            world
+                .images
+                .with(|all| all.iter().map(stamp).fold(0_u64, |sum, n| sum.wrapping_mul(31).wrapping_add(n)))
+        });
+        view! { <Part id="images".to_owned() html=html fresh=fresh/> }.into_any()
+    };
     let cards = part(move || {
         let mut shown = world.services.get();
         let linked = only.is_none() && shown.len() > 1;
@@ -30,13 +63,11 @@ pub fn services(
             let why = if only.is_some() { words.gone } else { words.no_services };
             return view! { <p class="panel">{why}</p> }.into_any();
         }
-        let settings_of =
-            |name: &ServiceName| settings.iter().find(|(of, _)| of == name).map(|(_, all)| all.clone());
         let cards: Vec<_> = shown
             .into_iter()
             .map(|watched| {
-                let settings = settings_of(&watched.name).unwrap_or_default();
-                view! { <ServiceCard world=world watched=watched settings=settings linked=linked/> }
+                let here = main_name.as_ref() == Some(&watched.name);
+                view! { <ServiceCard world=world watched=watched settings_here=here linked=linked/> }
                     .into_any()
             })
             .collect();
@@ -53,7 +84,21 @@ pub fn services(
                 <p class="explain-link"><a href="/explain">{words.explain}</a></p>
             </div>
             {log}
+            <div class="below">
+                {settings}
+                <div class="tables">{models} {images}</div>
+            </div>
         </main>
     }
     .into_any()
+}
+
+/// Another number when the table of images must be another one.
+fn stamp(image: &Image) -> u64 {
+    let id = image
+        .local
+        .as_ref()
+        .map_or(0, |l| l.id.bytes().fold(7_u64, |n, b| n.wrapping_mul(31).wrapping_add(b.into())));
+    let ended = image.pull.as_ref().is_some_and(|p| p.state != PullState::Running);
+    id.wrapping_add(u64::from(ended))
 }

@@ -2,7 +2,7 @@
 
 use super::{Json, Read};
 use crate::api::ApiError;
-use crate::boot::{Boot, Route, Theme};
+use crate::boot::{Boot, Parts, Route, Theme};
 use crate::locales::Lang;
 use crate::model::*;
 
@@ -49,8 +49,13 @@ macro_rules! tagged {
 }
 
 words! {
-    ServiceKind { "vllm" Vllm }
-    RuntimeKind { "docker" Docker, "process" Process, "demo" Demo }
+    ServiceKind { "vllm" Vllm, "other" Other }
+    RuntimeKind { "docker" Docker, "process" Process, "systemd" Systemd, "demo" Demo }
+    BootStatus { "unknown" Unknown, "installed" Installed, "not-enabled" NotEnabled, "not-installed" NotInstalled }
+    LayerStage {
+        "waiting" Waiting, "downloading" Downloading, "downloaded" Downloaded, "extracting" Extracting, "done" Done,
+        "exists" Exists,
+    }
     Wish { "running" Running, "stopped" Stopped }
     Verb { "start" Start, "stop" Stop, "restart" Restart }
     Phase {
@@ -108,6 +113,7 @@ tagged! {
         "image-missing" ImageMissing { image },
         "port-in-use" PortInUse { port, by },
         "model-not-set" ModelNotSet {},
+        "not-there" NotThere { name },
         "command-missing" CommandMissing { command },
         "refused" Refused { action, detail },
         "wont-stop" WontStop {},
@@ -155,7 +161,28 @@ tagged! {
         "held-by-others" HeldByOthers { short_bytes },
         "no-gpu" NoGpu {},
     }
-    Origin by "origin" { "flag" Flag {}, "environment" Environment {}, "file" File {}, "adopted" Adopted {}, "default" Default {} }
+    PullState by "pull" {
+        "running" Running {},
+        "done" Done { at, changed },
+        "failed" Failed { at, why },
+        "cancelled" Cancelled { at },
+        "interrupted" Interrupted {},
+    }
+    PullFailure by "why" {
+        "no-such-tag" NoSuchTag {},
+        "denied" Denied {},
+        "rate-limit" RateLimit {},
+        "registry-away" RegistryAway { detail },
+        "no-space" NoSpace { needed_bytes, free_bytes },
+        "engine-away" EngineAway {},
+        "other" Other { detail },
+    }
+    Newer by "newer" {
+        "checking" Checking {},
+        "current" Current { at },
+        "available" Available { at, digest },
+        "unknown" Unknown { at, why },
+    }
     Route by "page" { "services" Services {}, "service" Service { name }, "explain" Explain {}, "not-found" NotFound {} }
     ApiError by "error" {
         "unknown-service" UnknownService { name },
@@ -168,6 +195,11 @@ tagged! {
         "read-only" ReadOnly { name },
         "not-ours" NotOurs { container },
         "file" File { detail },
+        "no-image" NoImage {},
+        "image" Image { detail },
+        "in-file" InFile { name },
+        "refused" Refused { detail },
+        "port-clash" PortClash { port, with },
         "busy" Busy {},
         "transport" Transport { detail },
     }
@@ -177,8 +209,15 @@ fields! {
     Service {
         name, title, kind, runtime, demo, state, wish, model, models, adapters, version, max_model_len, uptime_s, started,
         gpu_memory_bytes, image, auto_start, run, api_url, container, remnants, port_taken, start, plan,
-        smoke, release,
+        smoke, release; pulls, auto_start_fixed, restarts, pending, kept_image, unhealthy, settings_revision
     }
+    Image { reference, local, pull, newer }
+    LocalImage { id, bytes, created }
+    Pull { started, state, layers, done_bytes, total_bytes, unknown_layers, bytes_per_s, left_s }
+    Layer { id, stage, done_bytes, total_bytes }
+    Restarts { failures, budget, window_s, next, resets }
+    KeptImage { id, reference, since }
+    PendingChange { name, running, next }
     Start { phases, usual, learned_from, silence }
     PhaseTime { phase, at, took_ms }
     UsualTime { phase, took_ms }
@@ -203,7 +242,7 @@ fields! {
         concurrency_percent, devices, device, verdict,
     }
     PlanDevice { index, name, total_bytes, free_bytes, budget_bytes, holders }
-    ContainerFacts { name, id, adopted, auto_remove, restart_policy }
+    ContainerFacts { name, id, adopted, auto_remove, restart_policy; image_id, project }
     Remnant { pid, name, memory_bytes }
     PhaseProgress { done, total, bytes }
     Gpu {
@@ -211,10 +250,9 @@ fields! {
         power_limit_mw, processes
     }
     GpuProcess { pid, name, memory_bytes, service }
-    Host { name, gpu, candidates, foreign; state_dir }
+    Host { name, gpu, candidates, foreign; state_dir, boot }
     Candidate { container, image, running, port }
     ForeignProcess { pid, command }
-    Setting { name, value, set, origin; secret }
     Snapshot { server_version, now, services, gpus, images, host, logs; metrics }
     Ping { now }
     ServiceRemoved { name }
@@ -223,9 +261,15 @@ fields! {
     Gap { run, after, count }
     Progress { run, stream, text }
     RunOpened { service, run, started, previous }
-    Boot { snapshot, route, lang, theme, log, tail, settings, links, refusal, explained }
+    Boot { snapshot, route, lang, theme, log, tail, links, refusal, explained; parts }
     Explained { outcome, diagnosis, phases }
     ExplainedPhase { phase, took_ms }
+}
+
+impl Read for Parts {
+    fn read(_: &Json<'_>) -> Option<Self> {
+        None
+    }
 }
 
 impl Read for Failure {

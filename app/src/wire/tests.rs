@@ -314,9 +314,17 @@ fn the_boot_data_with_everything_in_it() {
         adopted: true,
         auto_remove: true,
         restart_policy: "no".into(),
+        image_id: Some("sha256:1".into()),
+        project: Some("p".into()),
     });
     full.remnants = vec![Remnant { pid: u32::MAX, name: "EngineCore".into(), memory_bytes: Some(1) }];
     full.port_taken = Some(PortHolder::Unknown);
+    full.auto_start_fixed = true;
+    full.restarts = Some(Restarts { failures: 1, budget: 3, window_s: 600, next: Some(T), resets: None });
+    full.pending = vec![PendingChange { name: "A".into(), running: None, next: Some("b".into()) }];
+    full.kept_image = Some(KeptImage { id: "sha256:2".into(), reference: "a/b:c".into(), since: T });
+    full.unhealthy = Some("no".into());
+    full.settings_revision = 7;
     let mut boot = boot(vec![full, service("second")]);
     boot.snapshot.gpus = vec![Gpu {
         index: 0,
@@ -336,7 +344,13 @@ fn the_boot_data_with_everything_in_it() {
             service: ServiceName::parse("vllm").ok(),
         }]),
     }];
-    boot.snapshot.images = vec!["i".into()];
+    boot.snapshot.images = vec![Image {
+        reference: "a/b:c".into(),
+        local: Some(LocalImage { id: "sha256:1".into(), bytes: 1, created: Some(T) }),
+        pull: Some(pull(PullState::Running)),
+        newer: Some(Newer::Checking),
+    }];
+    boot.snapshot.host.boot = BootStatus::NotInstalled;
     boot.snapshot.host.candidates =
         vec![Candidate { container: "c".into(), image: "i".into(), running: true, port: Some(1) }];
     boot.snapshot.host.foreign = vec![ForeignProcess { pid: 1, command: "vllm serve".into() }];
@@ -351,18 +365,6 @@ fn the_boot_data_with_everything_in_it() {
     boot.tail = Level::ALL.map(|level| line(level, "x")).into();
     boot.tail[1].stream = Stream::Stderr;
     boot.tail[2].spans = vec![Span(0, 1, "bold red".into())];
-    boot.settings = vec![(
-        service("vllm").name,
-        [Origin::Flag, Origin::Environment, Origin::File, Origin::Adopted, Origin::Default]
-            .map(|origin| Setting {
-                name: "N".into(),
-                value: Some("v".into()),
-                secret: false,
-                set: true,
-                origin,
-            })
-            .into(),
-    )];
     boot.links = vec![("Chat".into(), "http://localhost:8080".into())];
     boot.refusal = Some(ApiError::Busy);
     for gpu in [GpuStatus::Ok, GpuStatus::NoDriver, GpuStatus::Error { detail: "d".into() }] {
@@ -376,6 +378,64 @@ fn the_boot_data_with_everything_in_it() {
             boot.snapshot.host.gpu = gpu;
             survives(Boot { route, lang, theme, ..boot });
         }
+    }
+}
+
+fn pull(state: PullState) -> Pull {
+    let layer = |stage| Layer { id: "0123".into(), stage, done_bytes: 1, total_bytes: Some(2) };
+    let layers = [
+        LayerStage::Waiting,
+        LayerStage::Downloading,
+        LayerStage::Downloaded,
+        LayerStage::Extracting,
+        LayerStage::Done,
+        LayerStage::Exists,
+    ];
+    Pull {
+        started: T,
+        state,
+        layers: layers.map(layer).into(),
+        done_bytes: 1,
+        total_bytes: 2,
+        unknown_layers: 3,
+        bytes_per_s: Some(4),
+        left_s: None,
+    }
+}
+
+#[test]
+fn every_pull_and_every_reason_for_its_end() {
+    let reasons = [
+        PullFailure::NoSuchTag,
+        PullFailure::Denied,
+        PullFailure::RateLimit,
+        PullFailure::RegistryAway { detail: "d".into() },
+        PullFailure::NoSpace { needed_bytes: Some(1), free_bytes: None },
+        PullFailure::EngineAway,
+        PullFailure::Other { detail: "d".into() },
+    ];
+    for why in reasons {
+        survives(pull(PullState::Failed { at: T, why: why.clone() }));
+        survives(Newer::Unknown { at: T, why });
+    }
+    survives(pull(PullState::Done { at: T, changed: true }));
+    survives(pull(PullState::Cancelled { at: T }));
+    survives(pull(PullState::Interrupted));
+    survives(Newer::Current { at: T });
+    survives(Newer::Available { at: T, digest: "sha256:3".into() });
+    for boot in [BootStatus::Unknown, BootStatus::Installed, BootStatus::NotEnabled, BootStatus::NotInstalled]
+    {
+        survives(boot);
+    }
+    survives(FailureKind::NotThere { name: "x".into() });
+    for error in [
+        ApiError::NoImage,
+        ApiError::Image { detail: "d".into() },
+        ApiError::InFile { name: "auto_start".into() },
+        ApiError::Refused { detail: "d".into() },
+        ApiError::PortClash { port: 1, with: "w".into() },
+    ] {
+        survives(error);
     }
 }
 

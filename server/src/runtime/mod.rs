@@ -6,6 +6,7 @@
 
 pub mod docker;
 pub mod process;
+pub mod systemd;
 
 use app::model::{ContainerFacts, FailureKind, Remnant, Stream, Timestamp, UnreachableReason};
 use futures::future::BoxFuture;
@@ -32,6 +33,12 @@ pub struct Launch {
     pub host_port: u16,
     /// GPUs as `CUDA_VISIBLE_DEVICES` names them: indices or UUIDs; empty for none.
     pub gpus: Vec<String>,
+    /// Folders of this machine that it reads under the same paths: weights, adapters.
+    pub folders: Vec<std::path::PathBuf>,
+    /// The folder of this machine that is the engine's Hugging Face cache; the user's own where none is named.
+    pub hf_home: Option<std::path::PathBuf>,
+    /// What exists is created anew even if nothing but the image behind the reference has changed.
+    pub renew: bool,
     /// What is missing to create it anew; something that exists can be started all the same.
     pub missing: Option<FailureKind>,
 }

@@ -22,6 +22,15 @@ pub enum EditError {
     File(String),
 }
 
+/// One setting as the file should hold it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Setting {
+    /// A key and its value, or no such key.
+    Key(&'static str, Option<String>),
+    /// All arguments.
+    Args(Vec<String>),
+}
+
 /// What a change means for the file.
 enum Edit {
     Key(&'static str, String),
@@ -39,18 +48,55 @@ const SHARE: (&str, &str, &str) =
 /// [`EditError`].
 pub fn apply(path: &Path, config: &ServiceConfig, change: &Change) -> Result<(), EditError> {
     let edit = plan(config, change)?;
+    let before = text(path)?;
+    let after = edited(&before, &config.name, edit)
+        .map_err(|detail| EditError::File(format!("{}: {detail}", path.display())))?;
+    write(path, &before, &after)
+}
+
+/// The file as it is; one that is not there is empty.
+///
+/// # Errors
+/// [`EditError::File`].
+pub fn text(path: &Path) -> Result<String, EditError> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(text),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+        Err(error) => Err(EditError::File(format!("{}: cannot be read: {error}", path.display()))),
+    }
+}
+
+/// A file's text with these settings of a service in it.
+///
+/// # Errors
+/// [`EditError::File`].
+pub fn with(before: &str, service: &ServiceName, settings: Vec<Setting>) -> Result<String, EditError> {
+    let refused = |detail: String| EditError::File(format!("services.toml: {detail}"));
+    let mut document = parsed(before).map_err(refused)?;
+    let table = table_of(&mut document, service).map_err(refused)?;
+    for setting in settings {
+        match setting {
+            Setting::Key(key, Some(text)) => put_text(table, key, &text),
+            Setting::Key(key, None) => drop(table.remove(key)),
+            Setting::Args(args) if args.is_empty() => drop(table.remove("args")),
+            Setting::Args(args) => {
+                put(table, "args", value(args.iter().map(String::as_str).collect::<Array>()));
+            }
+        }
+    }
+    Ok(document.to_string())
+}
+
+/// Replaces the file, at once or not at all, if it is still as it was.
+///
+/// # Errors
+/// [`EditError::File`].
+pub fn write(path: &Path, before: &str, after: &str) -> Result<(), EditError> {
     // A link stays one: what it leads to is replaced.
     let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let path = real.as_path();
     let file =
         |what: &str, error: std::io::Error| EditError::File(format!("{}: {what}: {error}", path.display()));
-    let before = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(file("cannot be read", error)),
-    };
-    let after = edited(&before, &config.name, edit)
-        .map_err(|detail| EditError::File(format!("{}: {detail}", path.display())))?;
     let mode = std::fs::metadata(path).map_or(0o600, |m| m.permissions().mode() & 0o777);
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.new", std::process::id()));
@@ -66,7 +112,10 @@ pub fn apply(path: &Path, config: &ServiceConfig, change: &Change) -> Result<(),
     // Somebody with an editor may have been faster: theirs is not overwritten.
     let same = std::fs::read_to_string(path).unwrap_or_default() == before;
     let done = match written {
-        Ok(()) if same => std::fs::rename(&beside, path).map_err(|e| file("cannot be replaced", e)),
+        Ok(()) if same => std::fs::rename(&beside, path)
+            // The new name must outlive a power cut, too.
+            .and_then(|()| std::fs::File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all())
+            .map_err(|e| file("cannot be replaced", e)),
         Ok(()) => Err(EditError::File(format!("{}: somebody else changed it just now", path.display()))),
         Err(error) => Err(file("cannot be written", error)),
     };
@@ -144,31 +193,10 @@ fn without(args: &[String], flag: &str) -> Vec<String> {
 }
 
 fn edited(text: &str, service: &ServiceName, edit: Edit) -> Result<String, String> {
-    let mut document: DocumentMut =
-        text.parse().map_err(|e: toml_edit::TomlError| e.to_string().trim_end().to_owned())?;
-    let tables = document
-        .entry("service")
-        .or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()))
-        .as_array_of_tables_mut()
-        .ok_or("service is not a list of tables ([[service]])")?;
-    let at = tables.iter().position(|t| t.get("name").and_then(Item::as_str) == Some(service.as_str()));
-    if at.is_none() {
-        if service.as_str() != "vllm" || !tables.is_empty() {
-            // It lives by adoption alone; a table would make it another thing.
-            return Err(format!("it lists no service named {service}"));
-        }
-        let mut table = Table::new();
-        table.insert("name", value(service.as_str()));
-        tables.push(table);
-    }
-    let table = tables.get_mut(at.unwrap_or(0)).ok_or("the service's table is not there")?;
+    let mut document = parsed(text)?;
+    let table = table_of(&mut document, service)?;
     match edit {
-        Edit::Key(key, text) => {
-            // A number stays a number, a text a text.
-            let number = text.parse::<f64>().ok().filter(|_| key == SHARE.2);
-            let item = number.map_or_else(|| value(text.as_str()), value);
-            put(table, key, item);
-        }
+        Edit::Key(key, text) => put_text(table, key, &text),
         Edit::Args(flag, new) => {
             // What stands in the file counts, not what was in force when it was read last.
             let standing = table.get("args").and_then(Item::as_array);
@@ -186,6 +214,36 @@ fn edited(text: &str, service: &ServiceName, edit: Edit) -> Result<String, Strin
         }
     }
     Ok(document.to_string())
+}
+
+fn parsed(text: &str) -> Result<DocumentMut, String> {
+    text.parse().map_err(|e: toml_edit::TomlError| e.to_string().trim_end().to_owned())
+}
+
+/// The service's table; that of vLLM is made where the file lists nothing.
+fn table_of<'a>(document: &'a mut DocumentMut, service: &ServiceName) -> Result<&'a mut Table, String> {
+    let tables = document
+        .entry("service")
+        .or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()))
+        .as_array_of_tables_mut()
+        .ok_or("service is not a list of tables ([[service]])")?;
+    let at = tables.iter().position(|t| t.get("name").and_then(Item::as_str) == Some(service.as_str()));
+    if at.is_none() {
+        if service.as_str() != "vllm" || !tables.is_empty() {
+            // It lives by adoption alone; a table would make it another thing.
+            return Err(format!("it lists no service named {service}"));
+        }
+        let mut table = Table::new();
+        table.insert("name", value(service.as_str()));
+        tables.push(table);
+    }
+    Ok(tables.get_mut(at.unwrap_or(0)).ok_or("the service's table is not there")?)
+}
+
+/// A number stays a number, a text a text.
+fn put_text(table: &mut Table, key: &str, text: &str) {
+    let number = text.parse::<f64>().ok().filter(|_| key == SHARE.2);
+    put(table, key, number.map_or_else(|| value(text), value));
 }
 
 /// Puts a value; what stood around the old one (a comment behind it) stays.

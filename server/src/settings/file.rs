@@ -31,6 +31,12 @@ pub struct DashboardTable {
     pub docker_host: Option<String>,
     /// `SERVICES_NVML_LIBRARY`
     pub nvml_library: Option<String>,
+    /// Folders whose contents the page may hand to containers.
+    pub folders: Option<Vec<String>>,
+    /// `SERVICES_CHECK_IMAGES`
+    pub check_images: Option<bool>,
+    /// `SERVICES_SYSTEMD_BUS`
+    pub systemd_bus: Option<String>,
 }
 
 /// `[[service]]`
@@ -41,10 +47,20 @@ pub struct ServiceTable {
     pub name: String,
     /// Its name for people.
     pub title: Option<String>,
+    /// What it is: `vllm`, or `container`, `process`, `systemd` for any other service.
+    pub kind: Option<String>,
     /// `VLLM_RUNTIME`
     pub runtime: Option<String>,
     /// `VLLM_CONTAINER`
     pub container: Option<String>,
+    /// All containers with this label, `KEY` or `KEY=VALUE`, each as a service of its own.
+    pub label: Option<String>,
+    /// The unit of systemd.
+    pub unit: Option<String>,
+    /// The command of a process, as a list.
+    pub command: Option<Vec<String>>,
+    /// How its health is checked: `http://…`, `tcp://HOST:PORT`, or a command as a list.
+    pub health: Option<HealthKey>,
     /// `VLLM_IMAGE`
     pub image: Option<String>,
     /// `VLLM_API_URL`
@@ -63,10 +79,28 @@ pub struct ServiceTable {
     pub start_silence_s: Option<TextOrNumber>,
     /// `VLLM_SMOKE_TEST`
     pub smoke_test: Option<bool>,
+    /// `HF_HOME`
+    pub hf_home: Option<String>,
+    /// It is started with the dashboard, and again after a failure.
+    pub auto_start: Option<bool>,
+    /// With so many failures within the window it stays failed.
+    pub restart_budget: Option<u32>,
+    /// The window of the budget, in seconds.
+    pub restart_window_s: Option<u64>,
     /// `VLLM_API_KEY`
     pub api_key: Option<String>,
     /// `HF_TOKEN`
     pub hf_token: Option<String>,
+}
+
+/// A health check in one of its two shapes.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum HealthKey {
+    /// An address.
+    Address(String),
+    /// A command.
+    Command(Vec<String>),
 }
 
 /// `0.5` and `"0.5"` mean the same.
@@ -92,14 +126,22 @@ impl TextOrNumber {
     }
 }
 
+/// Understands the file's text.
+///
+/// # Errors
+/// One sentence with the file's path, the line and the column.
+pub fn parse(path: &Path, text: &str) -> Result<File, String> {
+    toml_edit::de::from_str(text)
+        .map_err(|error| format!("{}: {}", path.display(), error.to_string().trim_end()))
+}
+
 /// Reads the file; one that is not there is an empty one, unless it was named.
 ///
 /// # Errors
 /// One sentence with the file's path.
 pub fn read(path: &Path, named: bool) -> Result<File, String> {
     match std::fs::read_to_string(path) {
-        Ok(text) => toml_edit::de::from_str(&text)
-            .map_err(|error| format!("{}: {}", path.display(), error.to_string().trim_end())),
+        Ok(text) => parse(path, &text),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && !named => Ok(File::default()),
         Err(error) => Err(format!("{}: cannot be read: {error}", path.display())),
     }

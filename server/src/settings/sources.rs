@@ -1,8 +1,10 @@
 //! Puts the layers together.
 
-use super::file::{self, File, ServiceTable};
+use super::file::{self, File, HealthKey, ServiceTable};
 use super::value::{ApiUrl, ContainerName, Fraction, Gpus, ImageRef, Secret, Sourced};
-use super::{Config, ConfigError, Dashboard, RuntimeChoice, ServiceConfig};
+use super::{Config, ConfigError, Dashboard, Kind, RuntimeChoice, ServiceConfig};
+use crate::health::Check;
+use crate::runtime::systemd::{Bus, UnitName};
 use app::model::{Origin, ServiceName};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -149,6 +151,43 @@ fn runtime(what: &str) -> Result<RuntimeChoice, String> {
     }
 }
 
+/// A folder of this machine that may be mounted: absolute, without `..` and without what a mount would take apart.
+fn folder(what: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(what);
+    let plain = path.is_absolute()
+        && what.len() <= 1024
+        && !what.contains([':', '\0', '\n'])
+        && !path.components().any(|c| c == std::path::Component::ParentDir);
+    // The whole of the machine, or what it is run by, is no cache.
+    let system = [
+        "/", "/etc", "/usr", "/bin", "/sbin", "/lib", "/boot", "/dev", "/proc", "/sys", "/run", "/var/run",
+        "/root", "/home", "/var", "/var/lib",
+    ];
+    let below = [
+        "/etc/",
+        "/dev/",
+        "/proc/",
+        "/sys/",
+        "/run/",
+        "/var/run/",
+        "/boot/",
+        "/usr/",
+        "/bin/",
+        "/sbin/",
+        "/lib/",
+    ];
+    let trimmed = if what.len() > 1 { what.trim_end_matches('/') } else { what };
+    if plain && !system.contains(&trimmed) && !below.iter().any(|b| what.starts_with(b)) {
+        Ok(path)
+    } else {
+        Err("allowed is the absolute path of a folder for data, without ':' and '..', and not one of the system".to_owned())
+    }
+}
+
+fn bus(what: &str) -> Result<Bus, String> {
+    Bus::parse(what).map_err(|error| error.to_string())
+}
+
 fn address(what: &str) -> Result<SocketAddr, String> {
     let addr: SocketAddr =
         what.parse().map_err(|_| "allowed is IP:PORT, such as 127.0.0.1:3000".to_owned())?;
@@ -210,6 +249,18 @@ impl Sources {
     /// # Errors
     /// All that is wrong, not only the first.
     pub fn load(&self) -> Result<Config, ConfigError> {
+        self.load_with(None)
+    }
+
+    /// Reads everything as if the file held this text.
+    ///
+    /// # Errors
+    /// All that is wrong, not only the first.
+    pub fn load_text(&self, text: &str) -> Result<Config, ConfigError> {
+        self.load_with(Some(text))
+    }
+
+    fn load_with(&self, text: Option<&str>) -> Result<Config, ConfigError> {
         let mut reader = Reader { sources: self, wrong: Vec::new() };
         let path = |what: &str| {
             if what.is_empty() { Err("allowed is a path".to_owned()) } else { Ok(PathBuf::from(what)) }
@@ -218,7 +269,11 @@ impl Sources {
         let state_dir = reader.read("SERVICES_STATE_DIR", picked, default_state_dir(&self.env), path);
         let picked = reader.pick(Some("SERVICES_CONFIG"), self.flags.config.as_ref(), None);
         let config = reader.read("SERVICES_CONFIG", picked, state_dir.value.join("services.toml"), path);
-        let file = file::read(&config.value, config.is_explicit()).unwrap_or_else(|error| {
+        let read = match text {
+            Some(text) => file::parse(&config.value, text),
+            None => file::read(&config.value, config.is_explicit()),
+        };
+        let file = read.unwrap_or_else(|error| {
             reader.wrong.push(error);
             File::default()
         });
@@ -241,6 +296,26 @@ impl Sources {
 
         let picked = reader.pick(Some("SERVICES_NVML_LIBRARY"), None, file.dashboard.nvml_library.clone());
         let nvml_library = reader.read("SERVICES_NVML_LIBRARY", picked, None, |text| path(text).map(Some));
+
+        let picked = reader.pick(
+            Some("SERVICES_CHECK_IMAGES"),
+            None,
+            file.dashboard.check_images.map(|b| b.to_string()),
+        );
+        let check_images = reader.read("SERVICES_CHECK_IMAGES", picked, true, switch);
+        let picked = reader.pick(Some("SERVICES_SYSTEMD_BUS"), None, file.dashboard.systemd_bus.clone());
+        let system_bus = Bus::parse("system").map_err(|e| ConfigError(vec![e.to_string()]))?;
+        let systemd_bus = reader.read("SERVICES_SYSTEMD_BUS", picked, system_bus, bus);
+
+        let mut folders = Vec::new();
+        for text in file.dashboard.folders.iter().flatten() {
+            match folder(text) {
+                Ok(path) => folders.push(path),
+                Err(allowed) => {
+                    reader.wrong.push(format!("dashboard.folders: {text:?} is not allowed: {allowed}"));
+                }
+            }
+        }
 
         let mut warnings = Vec::new();
         let tables = if file.service.is_empty() {
@@ -270,7 +345,12 @@ impl Sources {
                 if services.iter().any(|s| s.name == service.name) {
                     reader.wrong.push(format!("service {}: the name is used twice", service.name));
                 }
-                if let Some(twin) = services.iter().find(|s| s.container.value == service.container.value) {
+                let twin = services.iter().find(|s| {
+                    s.container.value == service.container.value
+                        && s.uses_container()
+                        && service.uses_container()
+                });
+                if let Some(twin) = twin {
                     reader.wrong.push(format!(
                         "service {}: container {} belongs to service {} already",
                         service.name, service.container.value, twin.name
@@ -294,7 +374,18 @@ impl Sources {
         }
         if reader.wrong.is_empty() {
             Ok(Config {
-                dashboard: Dashboard { addr, hosts, state_dir, config, docker_host, nvml_library, links },
+                dashboard: Dashboard {
+                    addr,
+                    hosts,
+                    state_dir,
+                    config,
+                    docker_host,
+                    nvml_library,
+                    check_images,
+                    systemd_bus,
+                    folders,
+                    links,
+                },
                 services,
                 warnings,
             })
@@ -336,6 +427,7 @@ impl Sources {
         let runs = get("VLLM_RUNTIME", f.vllm_runtime.as_ref(), table.runtime);
         let image = get("VLLM_IMAGE", f.vllm_image.as_ref(), table.image);
         let container = get("VLLM_CONTAINER", f.vllm_container.as_ref(), table.container);
+        let hf_home = get("HF_HOME", None, table.hf_home);
         let api_key = get("VLLM_API_KEY", None, table.api_key);
         let hf_token = get("HF_TOKEN", None, table.hf_token);
         let silence =
@@ -352,11 +444,85 @@ impl Sources {
             }
             None => Sourced { value: Vec::new(), origin: Origin::Default },
         };
+        let mut wrong = |key: &str, why: String| reader.wrong.push(format!("service {name}: {key}: {why}"));
+        let kind = match table.kind.as_deref().unwrap_or("vllm") {
+            "vllm" => Kind::Vllm,
+            "container" => Kind::Container,
+            "process" => Kind::Process { command: table.command.clone().unwrap_or_default() },
+            "systemd" => {
+                Kind::Systemd { unit: table.unit.clone().unwrap_or_else(|| format!("{name}.service")) }
+            }
+            other => {
+                wrong(
+                    "kind",
+                    format!("{other:?} is not allowed: allowed are vllm, container, process and systemd"),
+                );
+                Kind::Vllm
+            }
+        };
+        match &kind {
+            Kind::Process { command } if command.is_empty() || command.iter().any(|w| w.contains('\0')) => {
+                wrong(
+                    "command",
+                    "a process needs its command as a list, such as [\"redis-server\", \"--port\", \"6379\"]"
+                        .to_owned(),
+                );
+            }
+            Kind::Systemd { unit } => {
+                if let Err(error) = UnitName::parse(unit) {
+                    wrong("unit", error.to_string());
+                }
+            }
+            _ => {}
+        }
+        for (key, given, fits) in [
+            ("command", table.command.is_some(), matches!(kind, Kind::Process { .. })),
+            ("unit", table.unit.is_some(), matches!(kind, Kind::Systemd { .. })),
+            ("label", table.label.is_some(), kind == Kind::Container),
+            ("health", table.health.is_some(), kind != Kind::Vllm),
+        ] {
+            if given && !fits {
+                wrong(key, "it does not go with this kind of service".to_owned());
+            }
+        }
+        let health = match table.health.map(|h| match h {
+            HealthKey::Address(text) => Check::parse(&text),
+            HealthKey::Command(words) => Check::command(words),
+        }) {
+            Some(Err(error)) => {
+                wrong("health", error.to_string());
+                None
+            }
+            Some(Ok(check)) => Some(check),
+            None => None,
+        };
+        if table
+            .label
+            .as_ref()
+            .is_some_and(|l| l.is_empty() || l.len() > 512 || l.chars().any(char::is_control))
+        {
+            wrong("label", "allowed is KEY or KEY=VALUE".to_owned());
+        }
+        let restart_budget = table.restart_budget.unwrap_or(3);
+        let restart_window_s = table.restart_window_s.unwrap_or(600);
+        if !(1..=100).contains(&restart_budget) {
+            wrong("restart_budget", "allowed is a number from 1 to 100".to_owned());
+        }
+        if !(10..=86_400).contains(&restart_window_s) {
+            wrong("restart_window_s", "allowed is a number of seconds from 10 to 86400".to_owned());
+        }
         let default_url = ApiUrl::parse("http://localhost:11434").ok()?;
         let default_container = ContainerName::parse(name.as_str()).ok()?;
         let default_image = ImageRef::parse("vllm/vllm-openai:latest").ok()?;
         let default_share = Fraction::parse("0.5").ok()?;
         Some(ServiceConfig {
+            kind,
+            label: table.label,
+            group: None,
+            health,
+            auto_start: table.auto_start,
+            restart_budget,
+            restart_window_s,
             title: table.title.unwrap_or_else(|| if main { "vLLM".to_owned() } else { name.to_string() }),
             api_url: reader.read(&api_url.0, api_url.1, default_url, ApiUrl::parse),
             model_name: reader.read(&model_name.0, model_name.1, "lydia".to_owned(), text),
@@ -366,6 +532,8 @@ impl Sources {
             runtime: reader.read(&runs.0, runs.1, RuntimeChoice::Auto, runtime),
             image: reader.read(&image.0, image.1, default_image, ImageRef::parse),
             container: reader.read(&container.0, container.1, default_container, ContainerName::parse),
+            hf_home: reader
+                .read(&hf_home.0, hf_home.1.filter(|p| !p.value.is_empty()), None, |t| folder(t).map(Some)),
             api_key: reader.read(&api_key.0, api_key.1, None, |t| Secret::parse(t).map(Some)),
             hf_token: reader.read(&hf_token.0, hf_token.1, None, |t| Secret::parse(t).map(Some)),
             start_silence: reader.read(&silence.0, silence.1, 300, seconds),

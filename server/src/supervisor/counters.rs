@@ -3,7 +3,7 @@
 //! In: the services that serve, by their public objects. Out: their metrics in the world. One reader for all, so that a
 //! server that hangs costs the others no more than its time limit.
 
-use super::fleet::World;
+use super::world::World;
 use crate::vllm::http::Http;
 use crate::vllm::metrics::Metrics;
 use app::model::{Service, ServiceMetrics, ServiceName, Timestamp};

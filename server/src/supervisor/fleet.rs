@@ -1,242 +1,72 @@
 //! All services: their tasks, and the picture of the world that viewers are shown.
 
+use super::images::{ImageError, Images};
 use super::task::{Handle, Mail, Task};
-use crate::gpu::{Owner, Paths};
+use super::world::World;
+use crate::gpu::Paths;
+use crate::install;
 use crate::logs::Feed;
-use crate::runtime::Runtime;
 use crate::runtime::docker::{self, DockerRuntime, Engine, EngineEvent, Recipes};
 use crate::runtime::process::{Mode, ProcessRuntime, ProcessSettings};
+use crate::runtime::systemd::{Bus, SystemdRuntime, UnitName};
+use crate::runtime::{Runtime, RuntimeError};
 use crate::settings::edit::{self, EditError};
-use crate::settings::{Config, ContainerName, RuntimeChoice, ServiceConfig, Sourced, Sources};
+use crate::settings::{Config, ContainerName, Kind, RuntimeChoice, ServiceConfig, Sourced, Sources};
 use crate::store::Store;
 use crate::vllm::http::Http;
-use crate::vllm::launch::DIALECT;
+use crate::vllm::launch::{DIALECT, PLAIN};
 use crate::vllm::metrics::requests_under_way;
-use app::api::{ApiError, Caller, Control};
+use app::api::ApiError;
 use app::model::{
-    Candidate, ForeignProcess, Gpu, GpuStatus, Host, Line, LogSummary, Origin, RuntimeKind, Service,
-    ServiceMetrics, ServiceName, Setting, Snapshot, State, Timestamp, Verb, Verdict, Wish,
+    BootStatus, ContainerFacts, FailureKind, ImageVerb, KeptImage, Origin, PullFailure, RuntimeKind, Service,
+    ServiceName, State, Timestamp, Verb, Verdict,
 };
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Duration;
-use tokio::sync::watch;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-
-/// What is known of everything. Tasks write their part; viewers compare what they showed last with what is here now.
-pub struct World {
-    services: RwLock<Vec<Arc<Service>>>,
-    gpus: watch::Sender<Arc<Vec<Gpu>>>,
-    metrics: RwLock<Vec<Arc<ServiceMetrics>>>,
-    owners: Mutex<Vec<Owner>>,
-    host: RwLock<Arc<Host>>,
-    changed: watch::Sender<u64>,
-    viewers: AtomicUsize,
-    looked_at: tokio::sync::Notify,
-}
-
-impl World {
-    fn new(state_dir: String) -> Arc<Self> {
-        let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        let host =
-            Host { name, gpu: GpuStatus::NoDriver, candidates: Vec::new(), foreign: Vec::new(), state_dir };
-        Arc::new(Self {
-            services: RwLock::default(),
-            gpus: watch::Sender::default(),
-            metrics: RwLock::default(),
-            owners: Mutex::default(),
-            host: RwLock::new(Arc::new(host)),
-            changed: watch::Sender::new(0),
-            viewers: AtomicUsize::new(0),
-            looked_at: tokio::sync::Notify::new(),
-        })
-    }
-
-    fn tell(&self) {
-        self.changed.send_modify(|n| *n += 1);
-    }
-
-    /// Changes whenever something here does.
-    pub fn subscribe(&self) -> watch::Receiver<u64> {
-        self.changed.subscribe()
-    }
-
-    /// All services, in the order of the page.
-    pub fn services(&self) -> Vec<Arc<Service>> {
-        self.services.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// One service.
-    pub fn service(&self, name: &ServiceName) -> Option<Arc<Service>> {
-        self.services.read().unwrap_or_else(PoisonError::into_inner).iter().find(|s| s.name == *name).cloned()
-    }
-
-    /// All GPUs.
-    pub fn gpus(&self) -> Arc<Vec<Gpu>> {
-        self.gpus.borrow().clone()
-    }
-
-    /// Changes with every reading of the GPUs that differs from the one before.
-    pub fn watch_gpus(&self) -> watch::Receiver<Arc<Vec<Gpu>>> {
-        self.gpus.subscribe()
-    }
-
-    /// To whom processes belong.
-    pub fn owners(&self) -> Vec<Owner> {
-        self.owners.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Says which processes, or which container's, belong to a service.
-    pub fn put_owner(&self, owner: Owner) {
-        let mut owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
-        match owners.iter_mut().find(|o| o.service == owner.service) {
-            Some(old) => *old = owner,
-            None => owners.push(owner),
-        }
-    }
-
-    /// What services have counted.
-    pub fn metrics(&self) -> Vec<Arc<ServiceMetrics>> {
-        self.metrics.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Puts what a service has counted.
-    pub fn put_metrics(&self, new: ServiceMetrics) {
-        let mut metrics = self.metrics.write().unwrap_or_else(PoisonError::into_inner);
-        match metrics.iter_mut().find(|m| m.service == new.service) {
-            Some(old) if **old == new => return,
-            Some(old) => *old = Arc::new(new),
-            None => metrics.push(Arc::new(new)),
-        }
-        drop(metrics);
-        self.tell();
-    }
-
-    /// The machine.
-    pub fn host(&self) -> Arc<Host> {
-        self.host.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Puts a service's new object in its place. Nothing happens when it is the same.
-    pub fn put_service(&self, service: Service) {
-        let mut services = self.services.write().unwrap_or_else(PoisonError::into_inner);
-        match services.iter_mut().find(|s| s.name == service.name) {
-            Some(old) if **old == service => return,
-            Some(old) => *old = Arc::new(service),
-            None => services.push(Arc::new(service)),
-        }
-        drop(services);
-        self.tell();
-    }
-
-    /// Puts what the GPUs show.
-    pub fn put_gpus(&self, gpus: Vec<Gpu>, status: GpuStatus) {
-        let mut news = self.gpus.send_if_modified(|old| {
-            let differs = **old != gpus;
-            if differs {
-                *old = Arc::new(gpus);
-            }
-            differs
-        });
-        news |= self.change_host(|host| host.gpu = status);
-        if news {
-            self.tell();
-        }
-    }
-
-    fn put_found(&self, candidates: Option<Vec<Candidate>>, foreign: Option<Vec<ForeignProcess>>) {
-        let news = self.change_host(|host| {
-            if let Some(candidates) = candidates {
-                host.candidates = candidates;
-            }
-            if let Some(foreign) = foreign {
-                host.foreign = foreign;
-            }
-        });
-        if news {
-            self.tell();
-        }
-    }
-
-    fn change_host(&self, change: impl FnOnce(&mut Host)) -> bool {
-        let mut host = self.host.write().unwrap_or_else(PoisonError::into_inner);
-        let mut new = Host::clone(&host);
-        change(&mut new);
-        let news = new != **host;
-        if news {
-            *host = Arc::new(new);
-        }
-        news
-    }
-
-    /// Remembers that something real was managed here: never again a silent demo.
-    pub fn managed(&self, store: &Store, kind: RuntimeKind) {
-        let key = if kind == RuntimeKind::Docker { "used-docker" } else { "used-process" };
-        if store.fact(key).is_none() {
-            store.set_fact(key, "1");
-        }
-    }
-
-    /// Somebody looks, until the seat is dropped.
-    pub fn take_seat(self: &Arc<Self>) -> Seat {
-        self.viewers.fetch_add(1, Ordering::Relaxed);
-        self.looked_at.notify_waiters();
-        Seat(self.clone())
-    }
-
-    /// How many look.
-    pub fn viewers(&self) -> usize {
-        self.viewers.load(Ordering::Relaxed)
-    }
-
-    /// Waits until somebody looks.
-    pub async fn wait_for_viewers(&self) {
-        loop {
-            let looked_at = self.looked_at.notified();
-            if self.viewers() > 0 {
-                return;
-            }
-            looked_at.await;
-        }
-    }
-}
-
-/// One viewer of the world.
-pub struct Seat(Arc<World>);
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.0.viewers.fetch_sub(1, Ordering::Relaxed);
-    }
-}
 
 /// How long the engine may take to say whether requests run.
 const OBJECTION_LIMIT: Duration = Duration::from_secs(1);
 
+/// Rows of the table of models, and what could not be read.
+pub(super) type Table = (Vec<crate::vllm::models::Row>, Vec<String>);
+
 /// One service under care.
-struct Post {
-    config: ServiceConfig,
-    kind: RuntimeKind,
-    handle: Handle,
+pub(super) struct Post {
+    pub(super) config: ServiceConfig,
+    pub(super) kind: RuntimeKind,
+    pub(super) handle: Handle,
     stop: CancellationToken,
     task: JoinHandle<()>,
     demo: Option<Arc<ProcessRuntime>>,
+    /// The unit, where it is one of systemd.
+    unit: Option<Arc<SystemdRuntime>>,
 }
 
 /// All services.
 pub struct Fleet {
     posts: Mutex<BTreeMap<ServiceName, Post>>,
-    world: Arc<World>,
-    store: Arc<Store>,
+    pub(super) world: Arc<World>,
+    pub(super) store: Arc<Store>,
     engine: Arc<Engine>,
+    images: Arc<Images>,
     state_dir: PathBuf,
     /// Where settings are read again from after a change.
     sources: Sources,
     config_file: PathBuf,
+    /// Folders that the page may hand to containers, as the file listed them when the dashboard started.
+    folders: Vec<PathBuf>,
+    /// Held while settings are compared and written.
+    saving: Mutex<()>,
+    /// Services that are listed by a label.
+    patterns: Mutex<Vec<ServiceConfig>>,
+    /// The bus of systemd; no connection is made before a unit is asked for.
+    bus: Bus,
+    /// The tables of models as they were computed last.
+    tables: Mutex<BTreeMap<ServiceName, (Instant, Table)>>,
     stop: CancellationToken,
 }
 
@@ -284,14 +114,22 @@ impl Fleet {
             None => default_engine(),
         };
         let state_dir = config.dashboard.state_dir.value.clone();
+        let (engine, world) = (Engine::new(address), World::new(state_dir.display().to_string()));
+        let images = Images::new(engine.clone(), store.clone(), world.clone(), stop.clone());
         let fleet = Arc::new(Self {
             posts: Mutex::default(),
-            world: World::new(state_dir.display().to_string()),
+            world,
             store,
-            engine: Engine::new(address),
+            engine,
+            images,
             state_dir,
             sources,
             config_file: config.dashboard.config.value.clone(),
+            folders: config.dashboard.folders.clone(),
+            saving: Mutex::new(()),
+            patterns: Mutex::default(),
+            bus: config.dashboard.systemd_bus.value.clone(),
+            tables: Mutex::default(),
             stop,
         });
         let mut services = config.services.clone();
@@ -300,6 +138,12 @@ impl Fleet {
         }
         let mut docker_used = false;
         for service in services {
+            if service.label.is_some() {
+                // A pattern, not a service: its containers become services when they are found.
+                docker_used = true;
+                fleet.patterns().push(service);
+                continue;
+            }
             let kind = fleet.choose(&service, found);
             docker_used |= kind == RuntimeKind::Docker;
             fleet.care_for(service, kind, None);
@@ -307,6 +151,10 @@ impl Fleet {
         if docker_used || found {
             tokio::spawn(fleet.engine.clone().run(fleet.stop.clone()));
             tokio::spawn(fleet.clone().find_candidates());
+            tokio::spawn(fleet.images.clone().run());
+            if config.dashboard.check_images.value {
+                tokio::spawn(fleet.images.clone().check_now_and_then());
+            }
         }
         tokio::spawn(fleet.clone().find_foreign());
         let paths = Paths { nvml_library: config.dashboard.nvml_library.value.clone(), ..Paths::default() };
@@ -320,7 +168,7 @@ impl Fleet {
         &self.world
     }
 
-    fn posts(&self) -> MutexGuard<'_, BTreeMap<ServiceName, Post>> {
+    pub(super) fn posts(&self) -> MutexGuard<'_, BTreeMap<ServiceName, Post>> {
         self.posts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -342,6 +190,12 @@ impl Fleet {
     }
 
     fn choose(&self, service: &ServiceConfig, engine_found: bool) -> RuntimeKind {
+        match service.kind {
+            Kind::Vllm => {}
+            Kind::Container => return RuntimeKind::Docker,
+            Kind::Process { .. } => return RuntimeKind::Process,
+            Kind::Systemd { .. } => return RuntimeKind::Systemd,
+        }
         match service.runtime.value {
             RuntimeChoice::Docker => RuntimeKind::Docker,
             RuntimeChoice::Process => RuntimeKind::Process,
@@ -361,7 +215,7 @@ impl Fleet {
 
     fn care_for(self: &Arc<Self>, config: ServiceConfig, kind: RuntimeKind, feed: Option<Arc<Feed>>) {
         let stop = self.stop.child_token();
-        let mut demo = None;
+        let (mut demo, mut unit) = (None, None);
         let runtime: Arc<dyn Runtime> = match kind {
             RuntimeKind::Docker => {
                 let container = config.container.value.to_string();
@@ -370,17 +224,14 @@ impl Fleet {
                     service: config.name.clone(),
                     container: container.clone(),
                 };
-                // Folders of this machine can be mounted only by an engine of this machine.
-                let here = self.engine.address().starts_with("unix://");
-                let cache =
-                    std::env::var_os("HOME").filter(|_| here).map(|home| PathBuf::from(home).join(".cache"));
+                let dialect = if config.kind == Kind::Vllm { DIALECT } else { PLAIN };
                 Arc::new(DockerRuntime::new(
                     self.engine.clone(),
                     config.name.to_string(),
                     container,
-                    DIALECT,
+                    dialect,
                     Box::new(recipes),
-                    cache,
+                    self.cache_dir(),
                 ))
             }
             RuntimeKind::Process | RuntimeKind::Demo => {
@@ -396,6 +247,13 @@ impl Fleet {
                 demo = (kind == RuntimeKind::Demo).then(|| runtime.clone());
                 runtime
             }
+            RuntimeKind::Systemd => {
+                let Kind::Systemd { unit: name } = &config.kind else { return };
+                let Ok(name) = UnitName::parse(name) else { return };
+                let runtime = Arc::new(SystemdRuntime::new(self.bus.clone(), name));
+                unit = Some(runtime.clone());
+                runtime
+            }
         };
         let (task, handle, inbox) = Task::new(
             config.clone(),
@@ -407,7 +265,10 @@ impl Fleet {
             feed,
         );
         let task = tokio::spawn(task.run(inbox));
-        self.posts().insert(config.name.clone(), Post { config, kind, handle, stop, task, demo });
+        if let Some(unit) = &unit {
+            tokio::spawn(tell_enablement(unit.clone(), handle.mail.clone()));
+        }
+        self.posts().insert(config.name.clone(), Post { config, kind, handle, stop, task, demo, unit });
     }
 
     /// Waits until every state is known, at most this long: then the first page can tell the truth.
@@ -438,6 +299,45 @@ impl Fleet {
         }
     }
 
+    /// Where settings are read from, and the file that the page writes.
+    pub(super) fn sources(&self) -> (&Sources, &std::path::Path) {
+        (&self.sources, &self.config_file)
+    }
+
+    /// Folders that the owner lets into containers.
+    pub(super) fn let_in(&self) -> Vec<PathBuf> {
+        self.folders.clone()
+    }
+
+    pub(super) fn tables(&self) -> MutexGuard<'_, BTreeMap<ServiceName, (Instant, Table)>> {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The engine cannot be asked.
+    pub fn engine_away(&self) -> bool {
+        self.engine.away().is_some()
+    }
+
+    fn patterns(&self) -> MutexGuard<'_, Vec<ServiceConfig>> {
+        self.patterns.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn saving(&self) -> MutexGuard<'_, ()> {
+        self.saving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The user's cache folder, where containers can see folders of this machine at all.
+    pub(super) fn cache_dir(&self) -> Option<PathBuf> {
+        // Folders of this machine can be mounted only by an engine of this machine.
+        let here = self.engine.address().starts_with("unix://");
+        std::env::var_os("HOME").filter(|_| here).map(|home| PathBuf::from(home).join(".cache"))
+    }
+
+    /// The engine's images.
+    pub fn images(&self) -> &Arc<Images> {
+        &self.images
+    }
+
     /// The log of a service.
     pub fn feed(&self, service: &ServiceName) -> Option<Arc<crate::logs::Feed>> {
         self.posts().get(service).map(|p| p.handle.feed.clone())
@@ -456,6 +356,7 @@ impl Fleet {
                 if let Ok(found) = docker::candidates(&self.engine, DIALECT, &owned).await {
                     self.world.put_found(Some(found), None);
                 }
+                self.follow_labels().await;
             }
             tokio::select! {
                 event = events.recv() => if matches!(event, Ok(EngineEvent::Away(_))) {
@@ -469,6 +370,43 @@ impl Fleet {
         }
     }
 
+    /// Makes a service of each container that carries a listed label, and lets go of those that are gone.
+    async fn follow_labels(self: &Arc<Self>) {
+        let patterns = self.patterns().clone();
+        for pattern in patterns {
+            let label = pattern.label.clone().unwrap_or_default();
+            let Ok(found) = docker::labelled(&self.engine, &label).await else { continue };
+            for container in &found {
+                let Ok(container) = ContainerName::parse(container) else { continue };
+                let taken = self.posts().values().any(|p| p.config.container.value == container);
+                let name = service_name_for(container.as_str());
+                let Some(name) = name.filter(|n| !taken && !self.posts().contains_key(n)) else { continue };
+                let config = ServiceConfig {
+                    name,
+                    title: container.to_string(),
+                    container: Sourced { value: container, origin: Origin::File },
+                    label: None,
+                    group: Some(label.clone()),
+                    ..pattern.clone()
+                };
+                self.care_for(config, RuntimeKind::Docker, None);
+            }
+            let gone: Vec<ServiceName> = self
+                .posts()
+                .values()
+                .filter(|p| p.config.group.as_ref() == Some(&label))
+                .filter(|p| !found.iter().any(|f| *f == p.config.container.value.to_string()))
+                .map(|p| p.config.name.clone())
+                .collect();
+            for name in gone {
+                if let Some(post) = self.posts().remove(&name) {
+                    post.stop.cancel();
+                }
+                self.world.remove_service(&name);
+            }
+        }
+    }
+
     /// Looks for foreign processes while somebody looks at the page.
     async fn find_foreign(self: Arc<Self>) {
         loop {
@@ -476,9 +414,11 @@ impl Fleet {
                 () = self.world.wait_for_viewers() => {}
                 () = self.stop.cancelled() => return,
             }
-            let found = tokio::task::spawn_blocking(crate::runtime::process::foreign).await;
-            if let Ok(found) = found {
+            let looked =
+                tokio::task::spawn_blocking(|| (crate::runtime::process::foreign(), boot_status())).await;
+            if let Ok((found, boot)) = looked {
                 self.world.put_found(None, Some(found));
+                self.world.put_boot(boot);
             }
             tokio::select! {
                 () = tokio::time::sleep(Duration::from_secs(10)) => {}
@@ -487,7 +427,7 @@ impl Fleet {
         }
     }
 
-    async fn adopt_into(self: Arc<Self>, config: ServiceConfig, old: Option<Post>) {
+    pub(super) async fn adopt_into(self: Arc<Self>, config: ServiceConfig, old: Option<Post>) {
         let feed = old.as_ref().map(|old| old.handle.feed.clone());
         if let Some(old) = old {
             old.stop.cancel();
@@ -500,8 +440,48 @@ impl Fleet {
     }
 }
 
+fn refused(error: RuntimeError) -> ApiError {
+    match error {
+        RuntimeError::Away(_) => ApiError::Unreachable,
+        RuntimeError::Refused(FailureKind::Refused { detail, .. }) => ApiError::Refused { detail },
+        RuntimeError::Refused(other) => ApiError::Refused { detail: format!("{other:?}") },
+    }
+}
+
+/// Tells a unit's task whether systemd starts it at boot.
+async fn tell_enablement(unit: Arc<SystemdRuntime>, mail: tokio::sync::mpsc::Sender<Mail>) {
+    if let Ok(state) = unit.unit_file_state().await {
+        // Only a task that is gone does not take its mail.
+        let _ = mail.send(Mail::AutoStart(state.auto_start().unwrap_or(false))).await;
+    }
+}
+
+/// Whether the dashboard itself is started with the machine, as files tell.
+fn boot_status() -> BootStatus {
+    let variable = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
+    let config = variable("XDG_CONFIG_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(variable("HOME")?).join(".config")));
+    let user = variable("USER").or_else(|| variable("LOGNAME"));
+    match install::boot_status(std::path::Path::new("/"), config.as_deref(), user.as_deref()) {
+        install::BootStatus::Installed { .. } => BootStatus::Installed,
+        install::BootStatus::NotEnabled => BootStatus::NotEnabled,
+        install::BootStatus::NotInstalled => BootStatus::NotInstalled,
+        install::BootStatus::InContainer | install::BootStatus::Unknown => BootStatus::Unknown,
+    }
+}
+
+/// The name under which a service's image of before is kept.
+fn kept_tag(service: &ServiceName) -> String {
+    // Names of services are lower case already, as the engine wants it; it takes no two separators in a row.
+    let plain: String =
+        service.as_str().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let parts: Vec<&str> = plain.split('-').filter(|p| !p.is_empty()).collect();
+    format!("services-kept/{}:before", parts.join("-"))
+}
+
 /// A service for an adopted container: the settings of the main one, with its own name and container.
-fn adopted_service(
+pub(super) fn adopted_service(
     template: &ServiceConfig,
     name: ServiceName,
     container: Sourced<ContainerName>,
@@ -518,7 +498,7 @@ fn adopted_service(
 }
 
 /// A service's name for a container's.
-fn service_name_for(container: &str) -> Option<ServiceName> {
+pub(super) fn service_name_for(container: &str) -> Option<ServiceName> {
     let lower: String = container
         .to_ascii_lowercase()
         .chars()
@@ -535,14 +515,25 @@ impl Fleet {
     }
 
     /// Puts a letter into the mailbox of a service's task.
-    fn send(&self, service: &ServiceName, mail: Mail) -> Result<(), ApiError> {
+    pub(super) fn send(&self, service: &ServiceName, mail: Mail) -> Result<(), ApiError> {
         let mailbox = self.posts().get(service).map(|p| p.handle.mail.clone());
         let mailbox = mailbox.ok_or_else(|| ApiError::UnknownService { name: service.to_string() })?;
         mailbox.try_send(mail).map_err(|_| ApiError::Busy)
     }
 
+    /// Another service of ours that runs has the port: the start could only fail.
+    fn port_clash(&self, now: &Service) -> Result<(), ApiError> {
+        let port =
+            |s: &Service| s.api_url.as_deref()?.rsplit_once(':')?.1.split('/').next()?.parse::<u16>().ok();
+        let Some(own) = port(now).filter(|_| now.started.is_none()) else { return Ok(()) };
+        let others = self.world.services();
+        let holder =
+            others.iter().find(|s| s.name != now.name && s.started.is_some() && port(s) == Some(own));
+        holder.map_or(Ok(()), |s| Err(ApiError::PortClash { port: own, with: s.title.clone() }))
+    }
+
     /// What speaks against a command.
-    async fn objection(&self, service: &ServiceName, verb: Verb) -> Result<(), ApiError> {
+    pub(super) async fn objection(&self, service: &ServiceName, verb: Verb) -> Result<(), ApiError> {
         let now = self.known(service)?;
         if verb != Verb::Start && now.state.serves() {
             let base = now.api_url.as_deref().unwrap_or_default();
@@ -551,6 +542,9 @@ impl Fleet {
             if requests > 0 {
                 return Err(ApiError::RequestsRunning { service: service.to_string(), verb, requests });
             }
+        }
+        if verb == Verb::Start || verb == Verb::Restart {
+            self.port_clash(&now)?;
         }
         let starts = verb != Verb::Stop && !matches!(now.state, State::Stopping { .. });
         let plan = now.plan.as_ref().filter(|_| starts);
@@ -574,7 +568,7 @@ impl Fleet {
     }
 
     /// Makes the change of one remedy of the failure that is shown now.
-    fn apply_remedy(
+    pub(super) fn apply_remedy(
         &self,
         service: &ServiceName,
         cause: &str,
@@ -600,159 +594,114 @@ impl Fleet {
             EditError::ReadOnly(name) => ApiError::ReadOnly { name },
             other => ApiError::File { detail: other.to_string() },
         })?;
+        let before = crate::settings::fields::values(&post.config);
         let reread = self.sources.load().map_err(|error| ApiError::File { detail: error.to_string() })?;
         let mut config = reread.services.into_iter().find(|s| s.name == *service).ok_or_else(unknown)?;
         if post.config.container.origin == Origin::Adopted && !config.container.is_explicit() {
             config.container = post.config.container.clone();
         }
+        let after = crate::settings::fields::values(&config);
+        self.store.note_settings(service, "local", &before, &after, &[]);
         post.config = config.clone();
         post.handle.mail.try_send(Mail::Configure(Box::new(config))).map_err(|_| ApiError::Busy)
     }
 
-    fn known(&self, service: &ServiceName) -> Result<Arc<Service>, ApiError> {
-        self.world.service(service).ok_or_else(|| ApiError::UnknownService { name: service.to_string() })
-    }
-}
-
-/// The server's side of what the page asks. Shared, because adopting starts tasks.
-pub struct FleetControl(pub Arc<Fleet>);
-
-impl Control for FleetControl {
-    fn snapshot(&self, _: &Caller, logs: Option<&ServiceName>) -> Snapshot {
-        let now = Timestamp::now();
-        let fleet = &self.0;
-        Snapshot {
-            server_version: env!("CARGO_PKG_VERSION").to_owned(),
-            now,
-            services: fleet.world.services().iter().map(|s| Fleet::dated(s, now)).collect(),
-            gpus: fleet.world.gpus().to_vec(),
-            images: Vec::new(),
-            metrics: fleet.world.metrics().iter().map(|m| ServiceMetrics::clone(m)).collect(),
-            host: Host::clone(&fleet.world.host()),
-            logs: logs.and_then(|name| fleet.feed(name).map(|feed| feed.summary(name))),
-        }
-    }
-
-    fn settings(&self, _: &Caller, service: &ServiceName) -> Result<Vec<Setting>, ApiError> {
-        let posts = self.0.posts();
-        posts
-            .get(service)
-            .map(|p| p.config.report())
-            .ok_or_else(|| ApiError::UnknownService { name: service.to_string() })
-    }
-
-    fn log_tail(
-        &self,
-        _: &Caller,
-        service: &ServiceName,
-        count: usize,
-    ) -> Result<(LogSummary, Vec<Line>), ApiError> {
-        let feed =
-            self.0.feed(service).ok_or_else(|| ApiError::UnknownService { name: service.to_string() })?;
-        let tail = feed.tail(count);
-        let mut summary = feed.summary(service);
-        // Lines may have come in between: the view goes on behind the last line that it shows.
-        summary.last = tail.last().map_or(summary.last, |l| l.seq);
-        Ok((summary, tail))
-    }
-
-    fn command(&self, _: &Caller, service: &ServiceName, verb: Verb) -> Result<Service, ApiError> {
-        let now = self.0.known(service)?;
-        if matches!(now.state, State::Unreachable { .. }) {
-            return Err(ApiError::Unreachable);
-        }
-        self.0.send(service, Mail::Command(verb))?;
-        let wish = if verb == Verb::Stop { Wish::Stopped } else { Wish::Running };
-        Ok(Service { wish, ..Fleet::dated(&now, Timestamp::now()) })
-    }
-
-    fn objection<'a>(
-        &'a self,
-        _: &'a Caller,
-        service: &'a ServiceName,
-        verb: Verb,
-    ) -> Pin<Box<dyn Future<Output = Result<(), ApiError>> + Send + 'a>> {
-        Box::pin(self.0.objection(service, verb))
-    }
-
-    fn apply_remedy(
-        &self,
-        caller: &Caller,
-        service: &ServiceName,
-        cause: &str,
-        remedy: usize,
-        value: &str,
-    ) -> Result<(), ApiError> {
-        self.0.apply_remedy(service, cause, remedy, value)?;
-        self.command(caller, service, Verb::Start).map(drop)
-    }
-
-    fn smoke_test(&self, _: &Caller, service: &ServiceName) -> Result<(), ApiError> {
-        let now = self.0.known(service)?;
-        if !now.state.serves() {
-            return Err(ApiError::Stale);
-        }
-        self.0.send(service, Mail::Smoke)
-    }
-
-    fn adopt(&self, _: &Caller, container: &str) -> Result<ServiceName, ApiError> {
-        let fleet = &self.0;
-        let container = ContainerName::parse(container).map_err(|allowed| ApiError::BadName {
-            detail: format!(
-                "{:?} is not a container's name: {allowed}",
-                container.chars().take(80).collect::<String>()
-            ),
-        })?;
-        let unknown = || ApiError::NotACandidate { container: container.to_string() };
-        if !fleet.world.host().candidates.iter().any(|c| c.container == container.as_str()) {
-            return Err(unknown());
-        }
-        let adopted = Sourced { value: container.clone(), origin: Origin::Adopted };
-        let mut posts = fleet.posts();
-        if posts.values().any(|p| p.kind == RuntimeKind::Docker && p.config.container.value == container) {
-            return Err(unknown());
-        }
-        // A service that has nothing yet takes it; otherwise it becomes a service of its own.
-        let empty = posts
-            .values()
-            .find(|p| {
-                let idle = fleet
-                    .world
-                    .service(&p.config.name)
-                    .is_some_and(|s| s.container.is_none() && matches!(s.state, State::Stopped { .. }));
-                let docker = matches!(p.config.runtime.value, RuntimeChoice::Auto | RuntimeChoice::Docker);
-                !p.config.container.is_explicit() && docker && (idle || p.kind == RuntimeKind::Demo)
-            })
-            .map(|p| p.config.name.clone());
-        let config = match empty.as_ref().and_then(|name| posts.get(name)) {
-            Some(post) => ServiceConfig { container: adopted, ..post.config.clone() },
-            None => {
-                let template = posts.values().next().map(|p| p.config.clone()).ok_or_else(unknown)?;
-                let name = service_name_for(container.as_str())
-                    .filter(|n| !posts.contains_key(n))
-                    .ok_or_else(unknown)?;
-                adopted_service(&template, name, adopted)
-            }
+    /// Does something about a service's image.
+    pub(super) async fn image(&self, service: &ServiceName, verb: ImageVerb) -> Result<(), ApiError> {
+        let now = self.known(service)?;
+        let reference = now.pulls.clone().ok_or(ApiError::NoImage)?;
+        let failed = |error: ImageError| match error {
+            ImageError::Failed(PullFailure::EngineAway) => ApiError::Unreachable,
+            ImageError::Failed(PullFailure::Other { detail }) => ApiError::Image { detail },
+            other => ApiError::Image { detail: other.to_string() },
         };
-        let name = config.name.clone();
-        if !fleet.store.set_adopted(&name, container.as_str()) {
-            return Err(ApiError::Transport {
-                detail: "the adoption could not be written to the state folder".to_owned(),
-            });
+        match verb {
+            ImageVerb::Pull => {
+                if self.engine.away().is_some() {
+                    return Err(ApiError::Unreachable);
+                }
+                self.images.pull(&reference).map_err(failed)
+            }
+            ImageVerb::Cancel => {
+                self.images.cancel(&reference);
+                Ok(())
+            }
+            ImageVerb::Check => {
+                self.images.check(&reference);
+                Ok(())
+            }
+            ImageVerb::Renew => {
+                let container = self.own_container(&now)?;
+                if let Some(old) = container.image_id.clone() {
+                    self.keep_image(service, &old, &reference).await.map_err(failed)?;
+                }
+                self.send(service, Mail::Renew)
+            }
+            ImageVerb::Back => {
+                let container = self.own_container(&now)?;
+                let kept = self.store.kept_image(service).ok_or(ApiError::Stale)?;
+                // The reference means the image before again; the one that it meant is kept in its place.
+                self.images.tag(&kept.id, &kept.reference).await.map_err(failed)?;
+                if let Some(newer) = container.image_id.clone() {
+                    self.keep_image(service, &newer, &kept.reference).await.map_err(failed)?;
+                }
+                self.send(service, Mail::Renew)
+            }
+            ImageVerb::Forget => {
+                let kept = self.store.kept_image(service).ok_or(ApiError::Stale)?;
+                self.images.untag(&kept_tag(service), &kept.id).await.map_err(failed)?;
+                self.store.set_kept_image(service, None);
+                self.send(service, Mail::Refresh)
+            }
         }
-        let old = posts.remove(&name);
-        // It is offered no more: a second click finds nothing to adopt.
-        let others = fleet
-            .world
-            .host()
-            .candidates
-            .iter()
-            .filter(|c| c.container != container.as_str())
-            .cloned()
-            .collect();
-        fleet.world.put_found(Some(others), None);
-        drop(posts);
-        tokio::spawn(fleet.clone().adopt_into(config, old));
-        Ok(name)
+    }
+
+    /// Gives an image a name of ours, so that nothing takes it for unused while somebody may want it back.
+    async fn keep_image(&self, service: &ServiceName, id: &str, reference: &str) -> Result<(), ImageError> {
+        let tag = kept_tag(service);
+        self.images.tag(id, &tag).await?;
+        let kept = KeptImage { id: id.to_owned(), reference: reference.to_owned(), since: Timestamp::now() };
+        self.store.set_kept_image(service, Some(&kept));
+        self.send(service, Mail::Refresh).map_err(|_| ImageError::Busy)
+    }
+
+    fn own_container<'a>(&self, now: &'a Service) -> Result<&'a ContainerFacts, ApiError> {
+        match now.container.as_ref() {
+            None => Err(ApiError::Stale),
+            Some(c) if c.adopted => Err(ApiError::NotOurs { container: c.name.clone() }),
+            Some(c) => Ok(c),
+        }
+    }
+
+    /// Turns the switch that keeps a service running.
+    pub(super) async fn auto_start(
+        &self,
+        service: &ServiceName,
+        on: bool,
+        take: bool,
+    ) -> Result<(), ApiError> {
+        let now = self.known(service)?;
+        if now.auto_start_fixed && !take {
+            return Err(ApiError::InFile { name: "auto_start".to_owned() });
+        }
+        let unit = self.posts().get(service).and_then(|p| p.unit.clone());
+        if let Some(unit) = unit {
+            unit.set_enabled(on).await.map_err(refused)?;
+            return self.send(service, Mail::AutoStart(on));
+        }
+        if take && let Some(container) = &now.container {
+            docker::end_policy(&self.engine, &container.id).await.map_err(refused)?;
+        }
+        if !now.auto_start_fixed {
+            if !self.store.set_auto_start(service, on) {
+                return Err(ApiError::File { detail: "the state folder cannot be written".to_owned() });
+            }
+            self.send(service, Mail::AutoStart(on))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn known(&self, service: &ServiceName) -> Result<Arc<Service>, ApiError> {
+        self.world.service(service).ok_or_else(|| ApiError::UnknownService { name: service.to_string() })
     }
 }

@@ -6,8 +6,8 @@
 use crate::runtime::{Activity, Ended, Instance, InstanceId, Look, RuntimeError, StopSignal};
 use crate::vllm::probe::{Probe, Served};
 use app::model::{
-    Diagnosis, Failure, FailureKind, Phase, PhaseProgress, PortHolder, Release, Silence, State, StoppedNote,
-    Timestamp, UnreachableReason, Verb, Wish,
+    Diagnosis, Failure, FailureKind, Phase, PhaseProgress, PortHolder, Release, Restarts, Silence, State,
+    StoppedNote, Timestamp, UnreachableReason, Verb, Wish,
 };
 
 /// Time limits of the rules, in milliseconds.
@@ -33,6 +33,10 @@ pub struct Limits {
     pub silence: u64,
     /// Between looks at a silent start.
     pub silence_again: u64,
+    /// From a failure to the next try: this, doubling …
+    pub retry: u64,
+    /// … up to this.
+    pub retry_max: u64,
 }
 
 impl Default for Limits {
@@ -48,8 +52,36 @@ impl Default for Limits {
             probe_failures: 3,
             silence: 300_000,
             silence_again: 2_000,
+            retry: 2_000,
+            retry_max: 60_000,
         }
     }
+}
+
+/// Whether it is kept running: started with the dashboard, and again after a failure, within a budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keep {
+    /// It is.
+    pub on: bool,
+    /// With so many failures within the window it stays failed.
+    pub budget: u32,
+    /// The window, in milliseconds.
+    pub window: u64,
+}
+
+impl Default for Keep {
+    fn default() -> Self {
+        Self { on: false, budget: 3, window: 600_000 }
+    }
+}
+
+/// What outlives a dashboard.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// When it failed, as far as that still counts.
+    pub failures: Vec<Timestamp>,
+    /// Somebody stopped it, here or in a terminal: it stays stopped.
+    pub by_hand: bool,
 }
 
 /// Something that happened.
@@ -57,6 +89,8 @@ impl Default for Limits {
 pub enum Observation {
     /// A user asked.
     Command(Verb),
+    /// Whether it is kept running was changed.
+    Keep(Keep),
     /// What the runtime showed, and what is remembered of that very instance.
     Looked(Look, Recalled),
     /// The runtime cannot be asked.
@@ -107,6 +141,8 @@ pub enum Timer {
     Look,
     /// Ask when a start was heard last.
     Silence,
+    /// Start again after a failure.
+    Retry,
 }
 
 /// Something to do.
@@ -172,12 +208,23 @@ pub struct Machine {
     /// It has ended, and its GPU memory is waited for; the stop was asked for at this moment.
     releasing: Option<Timestamp>,
     release: Option<Release>,
+    keep: Keep,
+    memory: Memory,
+    /// When it is started again after a failure.
+    retry: Option<Timestamp>,
+}
+
+fn after(moment: Timestamp, ms: u64) -> Timestamp {
+    moment.plus_millis(i64::try_from(ms).unwrap_or(i64::MAX))
 }
 
 impl Machine {
     /// A service that nobody has looked at yet.
-    pub fn new(limits: Limits, wish: Wish) -> Self {
+    pub fn new(limits: Limits, wish: Wish, keep: Keep, memory: Memory) -> Self {
         Self {
+            keep,
+            memory,
+            retry: None,
             limits,
             wish,
             asked: false,
@@ -207,6 +254,70 @@ impl Machine {
     /// The wish.
     pub const fn wish(&self) -> Wish {
         self.wish
+    }
+
+    /// What a later dashboard must know.
+    pub const fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// Restarts after failures, where there are any.
+    pub fn restarts(&self, now: Timestamp) -> Option<Restarts> {
+        let counted = |at: &&Timestamp| now.since(**at) < self.keep.window;
+        let oldest = self.memory.failures.iter().find(counted)?;
+        self.keeps().then(|| Restarts {
+            failures: u32::try_from(self.memory.failures.iter().filter(counted).count()).unwrap_or(u32::MAX),
+            budget: self.keep.budget,
+            window_s: self.keep.window / 1000,
+            next: self.retry,
+            resets: Some(after(*oldest, self.keep.window)),
+        })
+    }
+
+    /// It is kept running by us: an engine with a policy of its own restarts it without being asked.
+    fn keeps(&self) -> bool {
+        let container = self.instance.as_ref().and_then(|i| i.container.as_ref());
+        self.keep.on && container.is_none_or(|c| matches!(c.restart_policy.as_str(), "no" | ""))
+    }
+
+    /// Nobody stopped it, and the budget is not spent.
+    fn should_run(&self, now: Timestamp) -> bool {
+        let failures = self.memory.failures.iter().filter(|at| now.since(**at) < self.keep.window).count();
+        self.keeps() && !self.memory.by_hand && u32::try_from(failures).is_ok_and(|n| n < self.keep.budget)
+    }
+
+    /// It failed: it is started again after a while, each time a longer one, as long as the budget lasts.
+    fn fail(&mut self, failure: Failure, now: Timestamp, effects: &mut Vec<Effect>) {
+        let again = match &failure.kind {
+            FailureKind::ImageMissing { .. }
+            | FailureKind::ModelNotSet
+            | FailureKind::CommandMissing { .. }
+            | FailureKind::WontStop => false,
+            kind => {
+                kind.is_end() || matches!(kind, FailureKind::PortInUse { .. } | FailureKind::Refused { .. })
+            }
+        };
+        self.failure = Some(failure);
+        self.wish = Wish::Stopped;
+        if !again || !self.keeps() || self.memory.by_hand {
+            return;
+        }
+        self.memory.failures.retain(|at| now.since(*at) < self.keep.window);
+        self.memory.failures.push(now);
+        if self.should_run(now) {
+            let nth = u32::try_from(self.memory.failures.len()).unwrap_or(u32::MAX);
+            let wait = (self.limits.retry << nth.saturating_sub(1).min(16)).min(self.limits.retry_max);
+            self.wish = Wish::Running;
+            self.retry = Some(after(now, wait));
+            effects.push(Effect::Arm(Timer::Retry, wait));
+        }
+    }
+
+    /// What waits to be tried again is not, any more.
+    fn no_retry(&mut self, effects: &mut Vec<Effect>) {
+        if self.retry.take().is_some() {
+            effects.push(Effect::Disarm(Timer::Retry));
+        }
     }
 
     /// A stop that was asked for here is under way.
@@ -336,6 +447,13 @@ impl Machine {
         let mut effects = Vec::new();
         match observation {
             Observation::Command(verb) => self.command(verb, now, &mut effects),
+            Observation::Keep(keep) => {
+                self.keep = keep;
+                if !self.keeps() && self.retry.is_some() {
+                    self.wish = Wish::Stopped;
+                    self.no_retry(&mut effects);
+                }
+            }
             Observation::Looked(look, recalled) => self.looked(look, recalled, now, &mut effects),
             Observation::Away(reason) => {
                 self.asked = true;
@@ -427,6 +545,10 @@ impl Machine {
         if self.is_away() {
             return;
         }
+        self.no_retry(effects);
+        self.memory.by_hand = verb == Verb::Stop;
+        // Whoever asks has seen what happened: the budget is a new one.
+        self.memory.failures.clear();
         match verb {
             Verb::Start => {
                 self.wish = Wish::Running;
@@ -511,11 +633,10 @@ impl Machine {
                         effects.extend(self.next(Observation::Away(reason), now));
                     }
                     RuntimeError::Refused(kind) => {
-                        self.wish = Wish::Stopped;
                         if let FailureKind::PortInUse { by, .. } = &kind {
                             self.port_taken = Some(by.clone());
                         }
-                        self.failure = Some(Failure { kind, at: now, diagnosis: None });
+                        self.fail(Failure { kind, at: now, diagnosis: None }, now, effects);
                         effects.push(Effect::Look);
                     }
                 }
@@ -549,9 +670,12 @@ impl Machine {
         self.instance = Some(seen);
         match activity {
             Activity::Created => {
-                self.launch_came_to_nothing(now);
+                self.launch_came_to_nothing(now, effects);
                 if self.launching.is_none() && self.failure.is_none() {
                     self.note = Some(StoppedNote::NeverStarted);
+                }
+                if first && self.should_run(now) {
+                    self.launch_by_itself(now, effects);
                 }
             }
             // An earlier dashboard was stopping it: that goes on.
@@ -565,8 +689,11 @@ impl Machine {
                 } else if news {
                     self.run_is_over(effects);
                     self.restore(&ended, recalled.known);
+                    if self.should_run(now) {
+                        self.launch_by_itself(now, effects);
+                    }
                 } else {
-                    self.launch_came_to_nothing(now);
+                    self.launch_came_to_nothing(now, effects);
                     if removed && self.failure.is_none() {
                         self.note = Some(StoppedNote::Removed);
                     }
@@ -584,6 +711,8 @@ impl Machine {
             if self.stop.is_none() {
                 // Whoever started it, here or in a terminal, wants it to run: the last wish wins.
                 self.wish = Wish::Running;
+                self.memory.by_hand = false;
+                self.no_retry(effects);
                 self.failure = None;
             } else if self.launching.is_some() {
                 // Stop was pressed while the launch was under way.
@@ -611,7 +740,7 @@ impl Machine {
         if self.launch_out && self.stop.is_none() {
             return;
         }
-        self.launch_came_to_nothing(now);
+        self.launch_came_to_nothing(now, effects);
         let was_up = self.is_up();
         let had = self.instance.take().is_some();
         if had || first {
@@ -621,11 +750,17 @@ impl Machine {
         if was_up {
             self.ended_at = Some(now);
             if self.stop.take().is_none() {
+                // Taken away from outside: as good as stopped by hand.
                 self.wish = Wish::Stopped;
+                self.memory.by_hand = true;
             } else if self.wish == Wish::Running {
                 self.launch(now, effects);
                 return;
             }
+        }
+        if first && self.should_run(now) {
+            self.launch_by_itself(now, effects);
+            return;
         }
         if self.failure.is_none() {
             self.note = Some(if had {
@@ -637,15 +772,26 @@ impl Machine {
     }
 
     /// A launch ended well, and nothing runs: what it brought was gone before anybody could look.
-    fn launch_came_to_nothing(&mut self, now: Timestamp) {
+    fn launch_came_to_nothing(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         if self.launching.is_none() || self.launch_out || self.is_up() {
             return;
         }
         self.launching = None;
         if self.stop.take().is_none() {
             self.wish = Wish::Stopped;
-            let kind = FailureKind::Exited { code: -1, was_ready: false };
-            self.failure.get_or_insert(Failure { kind, at: now, diagnosis: None });
+            if self.failure.is_none() {
+                let kind = FailureKind::Exited { code: -1, was_ready: false };
+                self.fail(Failure { kind, at: now, diagnosis: None }, now, effects);
+            }
+        }
+    }
+
+    /// It is kept running, and does not run: nobody needs to ask.
+    fn launch_by_itself(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        if !self.is_up() && self.launching.is_none() && self.releasing.is_none() {
+            self.retry = None;
+            self.wish = Wish::Running;
+            self.launch(now, effects);
         }
     }
 
@@ -689,12 +835,13 @@ impl Machine {
             }
             return;
         }
-        self.wish = Wish::Stopped;
         if ended.asked_outside && !ended.oom {
+            self.wish = Wish::Stopped;
+            self.memory.by_hand = true;
             self.note = Some(if removed { StoppedNote::Removed } else { StoppedNote::StoppedOutside });
             return;
         }
-        self.failure = Some(Failure { kind: self.failure_of(ended), at: ended.at, diagnosis: None });
+        self.fail(Failure { kind: self.failure_of(ended), at: ended.at, diagnosis: None }, now, effects);
     }
 
     fn failure_of(&self, ended: &Ended) -> FailureKind {
@@ -709,14 +856,19 @@ impl Machine {
     fn restore(&mut self, ended: &Ended, known: Option<State>) {
         self.ended_at = Some(ended.at);
         self.wish = Wish::Stopped;
+        self.memory.by_hand |= ended.asked_outside && !ended.oom;
         match known {
             Some(State::Failed { failure }) => self.failure = Some(*failure),
             Some(State::Stopped { note, .. }) => self.note = note,
+            _ if ended.asked_outside && !ended.oom => self.note = Some(StoppedNote::StoppedOutside),
             // Codes of ordinary ends: nothing says that it failed.
             _ if !ended.oom && matches!(ended.code, 0 | 130 | 137 | 143) => {
                 self.note = Some(StoppedNote::EndedWhileAway { code: ended.code });
             }
             _ => {
+                if self.keeps() {
+                    self.memory.failures.push(ended.at);
+                }
                 self.failure = Some(Failure { kind: self.failure_of(ended), at: ended.at, diagnosis: None });
             }
         }
@@ -760,6 +912,14 @@ impl Machine {
             }
             return;
         }
+        if timer == Timer::Retry {
+            if self.retry.is_some() && self.away.is_some() {
+                effects.push(Effect::Arm(Timer::Retry, self.limits.look_again));
+            } else if self.retry.is_some() {
+                self.launch_by_itself(now, effects);
+            }
+            return;
+        }
         if timer == Timer::Silence {
             if self.is_up() && self.ready_since.is_none() && self.stop.is_none() {
                 effects.push(Effect::Listen);
@@ -792,7 +952,7 @@ impl Machine {
                 self.failure = Some(Failure { kind: FailureKind::WontStop, at: now, diagnosis: None });
                 effects.push(Effect::Look);
             }
-            Timer::Probe | Timer::Look | Timer::Silence => {}
+            Timer::Probe | Timer::Look | Timer::Silence | Timer::Retry => {}
         }
     }
 }

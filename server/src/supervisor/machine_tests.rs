@@ -1,6 +1,6 @@
 //! The rules, one sentence each; then what must hold whatever happens.
 
-use super::machine::{Effect, Limits, Machine, Observation, Recalled, Timer};
+use super::machine::{Effect, Keep, Limits, Machine, Memory, Observation, Recalled, Timer};
 use crate::runtime::{Activity, Ended, Instance, InstanceId, Look, RuntimeError, StopSignal};
 use crate::vllm::probe::{Probe, Served};
 use app::model::{
@@ -26,6 +26,11 @@ fn instance(start: i64, activity: Activity) -> Box<Instance> {
         pids: Vec::new(),
         remnants: Vec::new(),
     })
+}
+
+/// A service that is not kept running.
+fn new(wish: Wish) -> Machine {
+    Machine::new(Limits::default(), wish, Keep::default(), Memory::default())
 }
 
 fn id(start: i64) -> InstanceId {
@@ -80,7 +85,7 @@ fn failure(machine: &Machine) -> FailureKind {
 
 /// A machine that runs and is ready.
 fn running() -> Machine {
-    let mut m = Machine::new(Limits::default(), Wish::Stopped);
+    let mut m = new(Wish::Stopped);
     m.next(looked(Look::Absent), at(0));
     m.next(Observation::Command(Verb::Start), at(1));
     m.next(Observation::Launched(Ok(())), at(2));
@@ -92,7 +97,7 @@ fn running() -> Machine {
 
 #[test]
 fn a_start_goes_from_nothing_over_starting_to_running_and_runs_from_the_moment_it_was_ready() {
-    let mut m = Machine::new(Limits::default(), Wish::Stopped);
+    let mut m = new(Wish::Stopped);
     assert_eq!(word(&m), "unreachable", "nobody has asked yet");
     m.next(looked(Look::Absent), at(0));
     assert_eq!(m.state(), State::Stopped { since: None, note: Some(StoppedNote::NotCreated) });
@@ -115,7 +120,7 @@ fn a_start_goes_from_nothing_over_starting_to_running_and_runs_from_the_moment_i
 
 #[test]
 fn a_second_start_starts_nothing_twice() {
-    let mut m = Machine::new(Limits::default(), Wish::Stopped);
+    let mut m = new(Wish::Stopped);
     m.next(looked(Look::Absent), at(0));
     assert_eq!(m.next(Observation::Command(Verb::Start), at(1)), [Effect::Launch]);
     assert_eq!(m.next(Observation::Command(Verb::Start), at(1)), []);
@@ -215,7 +220,7 @@ fn the_last_wish_wins() {
 
 #[test]
 fn a_stop_during_the_launch_ends_what_the_launch_brings() {
-    let mut m = Machine::new(Limits::default(), Wish::Stopped);
+    let mut m = new(Wish::Stopped);
     m.next(looked(Look::Absent), at(0));
     m.next(Observation::Command(Verb::Start), at(1));
     assert_eq!(m.next(Observation::Command(Verb::Stop), at(2)), []);
@@ -229,7 +234,7 @@ fn a_stop_during_the_launch_ends_what_the_launch_brings() {
 
 #[test]
 fn a_refused_launch_is_a_failure_with_its_reason_and_is_not_repeated() {
-    let mut m = Machine::new(Limits::default(), Wish::Stopped);
+    let mut m = new(Wish::Stopped);
     m.next(looked(Look::Absent), at(0));
     m.next(Observation::Command(Verb::Start), at(1));
     let missing = FailureKind::ImageMissing { image: "vllm/vllm-openai:latest".into() };
@@ -247,7 +252,7 @@ fn a_refused_launch_is_a_failure_with_its_reason_and_is_not_repeated() {
 
 #[test]
 fn a_crash_right_at_the_start_is_a_failure_of_that_start() {
-    let mut m = Machine::new(Limits::default(), Wish::Stopped);
+    let mut m = new(Wish::Stopped);
     m.next(looked(Look::Absent), at(0));
     m.next(Observation::Command(Verb::Start), at(1));
     m.next(Observation::Launched(Ok(())), at(2));
@@ -319,7 +324,7 @@ fn a_crash_does_not_wait_for_memory() {
 
 #[test]
 fn what_ended_while_nobody_watched_is_judged_by_its_log() {
-    let mut m = Machine::new(Limits::default(), Wish::Running);
+    let mut m = new(Wish::Running);
     m.next(ended(2, 0, false), at(60));
     assert!(m.is_unjudged());
     m.next(Observation::Diagnosed(Some(id(2)), Box::new(diagnosis(Cause::EngineDied))), at(70));
@@ -329,7 +334,12 @@ fn what_ended_while_nobody_watched_is_judged_by_its_log() {
 
 #[test]
 fn a_start_that_says_nothing_is_called_silent_until_it_speaks_and_goes_on_all_the_same() {
-    let mut m = Machine::new(Limits { silence: 1_000, ..Limits::default() }, Wish::Stopped);
+    let mut m = Machine::new(
+        Limits { silence: 1_000, ..Limits::default() },
+        Wish::Stopped,
+        Keep::default(),
+        Memory::default(),
+    );
     m.next(looked(Look::Absent), at(0));
     m.next(Observation::Command(Verb::Start), at(1));
     m.next(Observation::Launched(Ok(())), at(2));
@@ -418,7 +428,7 @@ fn an_end_while_the_engine_was_away_is_told_as_such() {
         State::Stopped { since: Some(at(52)), note: Some(StoppedNote::EndedWhileAway { code: 0 }) }
     );
     // The engine was away when the dashboard came: what was recorded counts.
-    let mut m = Machine::new(Limits::default(), Wish::Stopped);
+    let mut m = new(Wish::Stopped);
     m.next(Observation::Away(UnreachableReason::NotAskedYet), at(0));
     m.next(ended(2, 143, false), at(300));
     assert_eq!(word(&m), "stopped");
@@ -426,7 +436,7 @@ fn an_end_while_the_engine_was_away_is_told_as_such() {
 
 #[test]
 fn a_launch_that_brought_nothing_does_not_start_for_ever() {
-    let mut m = Machine::new(Limits::default(), Wish::Stopped);
+    let mut m = new(Wish::Stopped);
     m.next(looked(Look::Absent), at(0));
     m.next(Observation::Command(Verb::Start), at(1));
     m.next(looked(Look::Absent), at(2));
@@ -438,7 +448,7 @@ fn a_launch_that_brought_nothing_does_not_start_for_ever() {
 
 #[test]
 fn a_stop_goes_on_under_a_new_dashboard() {
-    let mut m = Machine::new(Limits::default(), Wish::Stopped);
+    let mut m = new(Wish::Stopped);
     let look = Look::Present(instance(2, Activity::Running));
     let effects =
         m.next(Observation::Looked(look, Recalled { stopping: true, ..Recalled::default() }), at(500));
@@ -448,7 +458,7 @@ fn a_stop_goes_on_under_a_new_dashboard() {
 
 #[test]
 fn a_new_dashboard_finds_a_running_service_as_it_was() {
-    let mut m = Machine::new(Limits::default(), Wish::Running);
+    let mut m = new(Wish::Running);
     let look = Look::Present(instance(2, Activity::Running));
     m.next(
         Observation::Looked(look, Recalled { ready_since: Some(at(100)), ..Recalled::default() }),
@@ -459,17 +469,17 @@ fn a_new_dashboard_finds_a_running_service_as_it_was() {
 
 #[test]
 fn a_new_dashboard_tells_an_end_that_nobody_watched() {
-    let mut m = Machine::new(Limits::default(), Wish::Running);
+    let mut m = new(Wish::Running);
     m.next(ended(2, 0, false), at(5_000));
     assert_eq!(
         m.state(),
         State::Stopped { since: Some(at(52)), note: Some(StoppedNote::EndedWhileAway { code: 0 }) }
     );
-    let mut m = Machine::new(Limits::default(), Wish::Running);
+    let mut m = new(Wish::Running);
     m.next(ended(2, 1, false), at(5_000));
     assert_eq!(failure(&m), FailureKind::Exited { code: 1, was_ready: false });
     // What an earlier dashboard saw itself is not judged again.
-    let mut m = Machine::new(Limits::default(), Wish::Stopped);
+    let mut m = new(Wish::Stopped);
     let look = Look::Present(instance(
         2,
         Activity::Ended(Ended { code: 1, oom: false, asked_outside: false, at: at(52) }),
@@ -501,13 +511,129 @@ fn a_start_from_outside_is_a_wish_too() {
 
 #[test]
 fn somebody_else_on_the_port_is_named_while_we_wait() {
-    let mut m = Machine::new(Limits::default(), Wish::Stopped);
+    let mut m = new(Wish::Stopped);
     m.next(up(0), at(1));
     let ollama = PortHolder::Ollama { version: "0.12.3".into() };
     m.next(Observation::Probed(Probe::Other(ollama.clone())), at(2));
     assert_eq!((word(&m), m.port_taken()), ("starting", Some(&ollama)));
     m.next(ready(), at(3));
     assert_eq!(m.port_taken(), None);
+}
+
+/// A service that is kept running, and has just ended its first run in 100 ms.
+fn kept(failures: &[i64], by_hand: bool) -> Machine {
+    let keep = Keep { on: true, ..Keep::default() };
+    let memory = Memory { failures: failures.iter().map(|ms| at(*ms)).collect(), by_hand };
+    Machine::new(Limits::default(), Wish::Running, keep, memory)
+}
+
+fn armed(effects: &[Effect]) -> Option<u64> {
+    effects.iter().find_map(|e| match e {
+        Effect::Arm(Timer::Retry, ms) => Some(*ms),
+        _ => None,
+    })
+}
+
+#[test]
+fn what_is_kept_running_is_started_again_later_each_time_until_the_budget_is_spent() {
+    let mut m = kept(&[], false);
+    m.next(up(0), at(1));
+    let mut waits = Vec::new();
+    for n in 0..3 {
+        let start = n * 20_000;
+        let effects = m.next(ended(start, 1, false), at(start + 60));
+        assert_eq!(word(&m), "failed");
+        waits.push(armed(&effects));
+        if armed(&effects).is_some() {
+            let restarts = m.restarts(at(start + 60)).expect("counted");
+            assert_eq!((restarts.failures, restarts.budget), (u32::try_from(n).expect("small") + 1, 3));
+            assert!(restarts.next.is_some() && m.wish() == Wish::Running);
+            let effects = m.next(Observation::Timer(Timer::Retry), at(start + 10_000));
+            assert!(effects.contains(&Effect::Launch));
+            m.next(Observation::Launched(Ok(())), at(start + 10_001));
+            m.next(up(start + 20_000), at(start + 20_001));
+        }
+    }
+    assert_eq!(waits, [Some(2_000), Some(4_000), None]);
+    let over = m.restarts(at(50_000)).expect("counted");
+    assert_eq!((over.failures, over.next, over.resets), (3, None, Some(at(600_060))));
+    assert_eq!(m.wish(), Wish::Stopped);
+    // By hand it starts at any time, and begins to count anew.
+    let effects = m.next(Observation::Command(Verb::Start), at(60_000));
+    assert!(effects.contains(&Effect::Launch) && m.restarts(at(60_000)).is_none());
+}
+
+#[test]
+fn what_is_not_kept_running_stays_as_it_fell() {
+    let mut m = running();
+    let effects = m.next(ended(2, 1, false), at(300));
+    assert_eq!((armed(&effects), word(&m), m.restarts(at(300))), (None, "failed", None));
+}
+
+#[test]
+fn a_stop_takes_back_the_next_try() {
+    let mut m = kept(&[], false);
+    m.next(up(0), at(1));
+    assert!(armed(&m.next(ended(0, 1, false), at(60))).is_some());
+    let effects = m.next(Observation::Command(Verb::Stop), at(70));
+    assert!(effects.contains(&Effect::Disarm(Timer::Retry)));
+    assert_eq!((word(&m), m.wish(), m.memory().by_hand), ("stopped", Wish::Stopped, true));
+    assert_eq!(m.next(Observation::Timer(Timer::Retry), at(2_100)), []);
+}
+
+#[test]
+fn a_new_dashboard_starts_what_is_kept_running_unless_it_was_stopped_by_hand() {
+    for (asked_outside, by_hand, starts) in [(false, false, true), (true, false, false), (false, true, false)]
+    {
+        let mut m = kept(&[], by_hand);
+        let effects = m.next(ended(0, 0, asked_outside), at(5_000));
+        assert_eq!(effects.contains(&Effect::Launch), starts, "{asked_outside} {by_hand}");
+        let mut m = kept(&[], by_hand);
+        let effects = m.next(looked(Look::Absent), at(5_000));
+        assert_eq!(effects.contains(&Effect::Launch), !by_hand);
+    }
+}
+
+#[test]
+fn a_new_dashboard_does_not_give_a_new_budget() {
+    let mut m = kept(&[-300, -200, -100], false);
+    assert!(!m.next(ended(-400, 1, false), at(0)).contains(&Effect::Launch));
+    // When the window has gone by, it is tried again.
+    let mut m = kept(&[-700_000, -650_000, -610_000], false);
+    assert!(m.next(ended(-700_000, 0, false), at(0)).contains(&Effect::Launch));
+}
+
+#[test]
+fn an_engine_that_goes_and_comes_back_without_it_is_no_reason_to_stay_down() {
+    let mut m = kept(&[], false);
+    m.next(up(0), at(1));
+    m.next(ready(), at(2));
+    m.next(Observation::Away(UnreachableReason::NotAskedYet), at(100));
+    let effects = m.next(ended(0, 0, false), at(5_000));
+    assert!(effects.contains(&Effect::Launch), "{effects:?}");
+}
+
+#[test]
+fn two_do_not_restart_one_container() {
+    let mut m = kept(&[], false);
+    let with_policy = |activity| {
+        let container = app::model::ContainerFacts {
+            name: "v".into(),
+            id: "ab".into(),
+            adopted: true,
+            auto_remove: false,
+            restart_policy: "always".into(),
+            image_id: None,
+            project: None,
+        };
+        let mut instance = instance(0, activity);
+        instance.container = Some(container);
+        looked(Look::Present(instance))
+    };
+    m.next(with_policy(Activity::Running), at(1));
+    let end = Ended { code: 1, oom: false, asked_outside: false, at: at(50) };
+    let effects = m.next(with_policy(Activity::Ended(end)), at(60));
+    assert_eq!((armed(&effects), m.restarts(at(60))), (None, None));
 }
 
 fn any_observation() -> impl Strategy<Value = Observation> {
@@ -527,15 +653,22 @@ fn any_observation() -> impl Strategy<Value = Observation> {
         Just(Observation::Launched(Err(RuntimeError::Refused(FailureKind::ModelNotSet)))),
         Just(ready()),
         Just(Observation::Probed(Probe::Silent)),
-        prop_oneof![Just(Timer::TermAgain), Just(Timer::Kill), Just(Timer::GiveUp), Just(Timer::Probe)]
-            .prop_map(Observation::Timer),
+        prop_oneof![
+            Just(Timer::TermAgain),
+            Just(Timer::Kill),
+            Just(Timer::GiveUp),
+            Just(Timer::Probe),
+            Just(Timer::Retry)
+        ]
+        .prop_map(Observation::Timer),
     ]
 }
 
 proptest! {
     #[test]
-    fn whatever_happens_the_state_says_no_more_than_was_seen(steps in prop::collection::vec(any_observation(), 0..60)) {
-        let mut m = Machine::new(Limits::default(), Wish::Stopped);
+    fn whatever_happens_the_state_says_no_more_than_was_seen(keep in any::<bool>(), steps in prop::collection::vec(any_observation(), 0..60)) {
+        let keep = Keep { on: keep, ..Keep::default() };
+        let mut m = Machine::new(Limits::default(), Wish::Stopped, keep, Memory::default());
         let mut launching = 0_i32;
         for (n, step) in steps.into_iter().enumerate() {
             if matches!(step, Observation::Launched(_)) {

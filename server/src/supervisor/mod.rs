@@ -4,15 +4,24 @@
 //! [`Service`](app::model::Service) object. [`machine`] is pure and knows all rules; `task` owns the one machine of a
 //! service, carries out its effects and is the only writer of its state; `fleet` owns the tasks and answers the page.
 
+mod configure;
+mod control;
 mod counters;
 mod fleet;
 mod follow;
+mod images;
 mod machine;
 #[cfg(test)]
 mod machine_tests;
 mod planner;
 mod task;
+mod world;
 
-pub use fleet::{Fleet, FleetControl, Seat, World};
-pub use machine::{Effect, Limits, Machine, Observation, Recalled, Timer};
+pub use configure::{NotSaved, Outlook};
+pub use control::FleetControl;
+pub use fleet::Fleet;
+pub use images::Images;
+pub use machine::{Effect, Keep, Limits, Machine, Memory, Observation, Recalled, Timer};
+pub use planner::hub_caches_of;
 pub use task::{Handle, Mail};
+pub use world::{Seat, World};

@@ -64,7 +64,7 @@ pub fn read(ask: Ask) -> Figures {
     Figures(ask, facts)
 }
 
-fn ask(config: &ServiceConfig, version: Option<&str>) -> Option<Ask> {
+pub fn ask(config: &ServiceConfig, version: Option<&str>) -> Option<Ask> {
     let version = version.and_then(|v| {
         let mut numbers = v.trim_start_matches('v').split('.').map(str::parse);
         Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
@@ -74,13 +74,13 @@ fn ask(config: &ServiceConfig, version: Option<&str>) -> Option<Ask> {
         revision: None,
         args: config.args.value.clone(),
         share: config.gpu_memory_utilization.value.to_string().parse().ok()?,
-        caches: hub_caches(),
+        caches: hub_caches_of(config),
         version,
     })
 }
 
 /// Where the Hugging Face client keeps models, as its own variables say.
-fn hub_caches() -> Vec<PathBuf> {
+pub fn hub_caches() -> Vec<PathBuf> {
     let folder = |name: &str| std::env::var_os(name).map(PathBuf::from);
     let mut caches = Vec::new();
     caches.extend(folder("HF_HUB_CACHE"));
@@ -89,8 +89,19 @@ fn hub_caches() -> Vec<PathBuf> {
     caches
 }
 
+/// The same, with the cache that the service is set to before them.
+pub fn hub_caches_of(config: &ServiceConfig) -> Vec<PathBuf> {
+    let mut caches: Vec<PathBuf> = config.hf_home.value.iter().map(|home| home.join("hub")).collect();
+    for cache in hub_caches() {
+        if !caches.contains(&cache) {
+            caches.push(cache);
+        }
+    }
+    caches
+}
+
 /// The devices that the settings choose, of those that are there. NVIDIA's come first where both kinds are.
-fn devices(service: &ServiceName, config: &ServiceConfig, gpus: &[Gpu]) -> Vec<Device> {
+pub fn devices(service: &ServiceName, config: &ServiceConfig, gpus: &[Gpu]) -> Vec<Device> {
     let nvidia = gpus.iter().any(|g| g.uuid.starts_with("GPU-"));
     let kind = gpus.iter().filter(|g| !nvidia || g.uuid.starts_with("GPU-"));
     let chosen = kind.filter(|gpu| match &config.gpus.value {

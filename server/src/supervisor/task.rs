@@ -1,24 +1,26 @@
 //! The task of one service: owns its machine, carries out its effects, publishes its state. The only writer of that state.
 
-use super::fleet::World;
 use super::follow::Follower;
-use super::machine::{Effect, Limits, Machine, Observation, Recalled, Timer};
+use super::machine::{Effect, Keep, Limits, Machine, Observation, Recalled, Timer};
 use super::planner::{self, Figures, Planner};
+use super::world::World;
 use crate::gpu::Owner;
+use crate::health::{self, Outcome};
 use crate::logs::Feed;
 use crate::runtime::{Activity, Hint, Launch, Look, Runtime, RuntimeError};
-use crate::settings::ServiceConfig;
+use crate::settings::fields::{self, Values};
+use crate::settings::{ImageRef, Kind, ServiceConfig};
 use crate::store::{RunRow, Store};
 use crate::vllm::explain::Explainer;
 use crate::vllm::http::Http;
-use crate::vllm::launch::{QUIET, launch};
-use crate::vllm::probe::{holder, probe};
+use crate::vllm::launch::{QUIET, launch, other};
+use crate::vllm::probe::{Probe, holder, probe};
 use crate::vllm::smoke::smoke;
 use crate::vllm::{verdict, witness::Witness};
 use app::model::{
-    Cause, FailureKind, Gpu, GpuProcess, MemoryPlan, Phase, PhaseProgress, PhaseTime, PortHolder, Release,
-    Remnant, RuntimeKind, Service, ServiceKind, ServiceName, Smoke, Start, State, Timestamp,
-    UnreachableReason, UsualTime, Verb, Wish,
+    Cause, FailureKind, Gpu, GpuProcess, KeptImage, MemoryPlan, PendingChange, Phase, PhaseProgress,
+    PhaseTime, PortHolder, Release, Remnant, RuntimeKind, Service, ServiceKind, ServiceName, Smoke, Start,
+    State, Timestamp, UnreachableReason, UsualTime, Verb, Wish,
 };
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -44,6 +46,14 @@ pub enum Mail {
     Command(Verb),
     /// The settings were changed; they apply at the next start.
     Configure(Box<ServiceConfig>),
+    /// Its own health check ended.
+    Checked(Outcome),
+    /// The switch that keeps it running was turned.
+    AutoStart(bool),
+    /// Restart, on the image that its reference means now.
+    Renew,
+    /// Show anew what the store knows of it.
+    Refresh,
     /// A model's figures were read.
     Figures(Figures),
     /// A short completion is wanted as a test.
@@ -105,6 +115,17 @@ pub struct Task {
     epoch: u64,
     run: Option<u64>,
     follower: Option<Follower>,
+    /// The switch.
+    auto_start: bool,
+    /// Why its own health check failed last.
+    unhealthy: Option<String>,
+    /// The next launch takes the image that its reference means then.
+    renew: bool,
+    /// The image from before the last change of image.
+    kept: Option<KeptImage>,
+    /// The settings that it was launched with last, without secrets.
+    launched: Option<Values>,
+    settings_revision: u32,
     /// The engine's version as it is remembered, and where.
     version: Option<(String, Option<String>)>,
     probing: bool,
@@ -145,12 +166,24 @@ impl Task {
             }));
         }
         let wish = store.wish(&config.name).unwrap_or(Wish::Stopped);
+        let auto_start = config.auto_start.unwrap_or_else(|| store.auto_start(&config.name));
+        let kept = store.kept_image(&config.name);
+        let launched = store.launched(&config.name);
+        let memory = store.memory(&config.name);
         let handle = Handle { mail: mail.clone(), feed: feed.clone(), settled: settled_seen };
         let task = Self {
             machine: Machine::new(
                 Limits { silence: config.start_silence.value * 1000, ..Limits::default() },
                 wish,
+                keep(&config, auto_start),
+                memory,
             ),
+            auto_start,
+            unhealthy: None,
+            renew: false,
+            kept,
+            launched,
+            settings_revision: 0,
             config,
             kind,
             runtime,
@@ -240,6 +273,11 @@ impl Task {
             }
             Mail::Smoked(id, smoke) => {
                 if self.machine.instance().is_some_and(|i| i.id == id) {
+                    if let (Smoke::Passed { tokens_per_10s: Some(rate), .. }, Some(model), Some(gpu)) =
+                        (&smoke, self.launched.as_ref().and_then(|l| l.get("VLLM_MODEL")), self.device())
+                    {
+                        self.store.set_measured(model, &gpu, (*rate).into());
+                    }
                     self.smoke = Some(smoke);
                     self.publish();
                 }
@@ -251,8 +289,35 @@ impl Task {
                 self.publish();
                 None
             }
+            Mail::Checked(outcome) => {
+                (self.probing, self.probed) = (false, true);
+                match outcome {
+                    Outcome::Healthy => {
+                        self.unhealthy = None;
+                        Some(Observation::Probed(Probe::Ready(None)))
+                    }
+                    Outcome::Unhealthy { why } => {
+                        self.unhealthy = Some(why.to_string());
+                        Some(Observation::Probed(Probe::Silent))
+                    }
+                }
+            }
+            Mail::AutoStart(on) => {
+                self.auto_start = on;
+                Some(Observation::Keep(self.keep()))
+            }
+            Mail::Renew => {
+                self.renew = true;
+                Some(Observation::Command(Verb::Restart))
+            }
+            Mail::Refresh => {
+                self.kept = self.store.kept_image(&self.config.name);
+                self.publish();
+                None
+            }
             Mail::Configure(config) => {
                 self.config = *config;
+                self.settings_revision = self.settings_revision.wrapping_add(1);
                 self.read_figures();
                 self.publish();
                 None
@@ -322,6 +387,7 @@ impl Task {
 
     fn observe(&mut self, observation: Observation) {
         let stopping = self.machine.is_stopping();
+        let memory = self.machine.memory().clone();
         let (wish, ready, outcome) =
             (self.machine.wish(), self.machine.ready_since(), self.machine.outcome());
         let probed = matches!(observation, Observation::Probed(_));
@@ -336,6 +402,9 @@ impl Task {
             let instance = self.machine.instance().filter(|_| !stopping).map(|i| i.id.key());
             self.store.set_fact(&self.stopping_key(), instance.as_deref().unwrap_or_default());
         }
+        if *self.machine.memory() != memory {
+            self.store.set_memory(&self.config.name, self.machine.memory());
+        }
         if self.machine.wish() != wish {
             self.store.set_wish(&self.config.name, self.machine.wish());
         }
@@ -343,7 +412,10 @@ impl Task {
         if let Some(run) = self.run {
             if let Some(at) = self.machine.ready_since().filter(|at| ready != Some(*at)) {
                 self.store.set_ready(run, at);
-                if probed && self.watched {
+                if let Some(launched) = self.launched.as_ref().filter(|_| !self.is_adopted() && probed) {
+                    self.store.settings_ready(&self.config.name, launched, at);
+                }
+                if probed && self.watched && self.is_vllm() {
                     let phases = self.witness().phases(Some(at));
                     self.store.learn_start(&self.start_key(), run, &phases);
                     smoke_now = self.config.smoke_test.value;
@@ -370,6 +442,10 @@ impl Task {
 
     /// Why it failed, as far as that is known by now: at once by what the log has told, again when it was read to its end.
     fn judge(&mut self) -> Option<Observation> {
+        if !self.is_vllm() {
+            // Its log is not ours to understand.
+            return None;
+        }
         let instance = self.machine.instance();
         let adopted = self.is_adopted();
         let id = instance.map(|i| i.id.clone());
@@ -464,7 +540,7 @@ impl Task {
 
     /// Reads what is known of the model, where a plan is wanted and its figures are not fresh.
     fn read_figures(&mut self) {
-        if self.machine.is_up() || self.is_adopted() {
+        if self.machine.is_up() || self.is_adopted() || !self.is_vllm() {
             return;
         }
         let version = self.known_version();
@@ -479,13 +555,20 @@ impl Task {
         }
     }
 
+    fn is_vllm(&self) -> bool {
+        self.config.kind == Kind::Vllm
+    }
+
     fn is_adopted(&self) -> bool {
         self.machine.instance().and_then(|i| i.container.as_ref()).is_some_and(|c| c.adopted)
     }
 
     /// What the next start needs; an adopted container's arguments are its own.
     fn plan(&self) -> Option<MemoryPlan> {
-        let idle = !self.machine.is_up() && self.machine.launching().is_none() && !self.is_adopted();
+        let idle = self.is_vllm()
+            && !self.machine.is_up()
+            && self.machine.launching().is_none()
+            && !self.is_adopted();
         idle.then(|| self.planner.plan(&self.config.name, &self.config, &self.world.gpus()))?
     }
 
@@ -578,13 +661,16 @@ impl Task {
                 .instance()
                 .and_then(|i| i.image.clone())
                 .unwrap_or_else(|| self.config.image.value.to_string()),
-            RuntimeKind::Process => "vllm".to_owned(),
+            RuntimeKind::Process | RuntimeKind::Systemd => "vllm".to_owned(),
             RuntimeKind::Demo => "demo".to_owned(),
         }
     }
 
     /// The start as the page shows it.
     fn start(&self) -> Option<Start> {
+        if !self.is_vllm() {
+            return None;
+        }
         let (usual, learned_from) = self.usual.clone();
         let phases = if let Some(at) = self.machine.launching().filter(|_| !self.machine.is_up()) {
             vec![PhaseTime { phase: Phase::Create, at, took_ms: None }]
@@ -606,11 +692,22 @@ impl Task {
         self.heard_this = false;
         self.usual = self.store.usual_start(&self.start_key());
         let version = self.known_version();
-        let launch: Launch = launch(&self.config, self.kind, version.as_deref());
+        let mut launch: Launch = match self.config.kind {
+            Kind::Vllm => launch(&self.config, self.kind, version.as_deref()),
+            _ => other(&self.config),
+        };
+        launch.renew = std::mem::take(&mut self.renew);
+        let vllm = self.is_vllm();
+        if vllm {
+            let values = fields::values(&self.config);
+            self.store.set_launched(&self.config.name, &values);
+            self.launched = Some(values);
+        }
         let (runtime, http) = (self.runtime.clone(), self.http.clone());
         let base = self.api_base();
         self.job(async move {
-            if launch.missing.is_none()
+            if vllm
+                && launch.missing.is_none()
                 && let Some(by) = holder(&http, &base).await
             {
                 let port = launch.host_port;
@@ -669,6 +766,19 @@ impl Task {
             return;
         }
         self.probing = true;
+        if !self.is_vllm() {
+            let (check, mail) = (self.config.health.clone(), self.mail.clone());
+            self.jobs.spawn(async move {
+                let outcome = match &check {
+                    Some(check) => health::run(check).await,
+                    // Without a check of its own it runs when it is up.
+                    None => Outcome::Healthy,
+                };
+                // Only a task that is gone does not take its mail.
+                let _ = mail.send(Mail::Checked(outcome)).await;
+            });
+            return;
+        }
         let (http, base) = (self.http.clone(), self.api_base());
         let key = self.config.api_key.value.clone();
         let ask_models = self.machine.served().models.is_empty()
@@ -738,6 +848,37 @@ impl Task {
         remnants
     }
 
+    /// The product name of the device that it runs on, where it is one.
+    fn device(&self) -> Option<String> {
+        let gpus = self.world.gpus();
+        let mut names = planner::devices(&self.config.name, &self.config, &gpus).into_iter().map(|d| d.name);
+        names.next().filter(|first| names.all(|n| n == *first))
+    }
+
+    fn keep(&self) -> Keep {
+        keep(&self.config, self.auto_start)
+    }
+
+    /// The reference that Pull fetches.
+    fn pulls(&self) -> Option<String> {
+        if self.kind != RuntimeKind::Docker {
+            return None;
+        }
+        if !self.is_adopted() && self.is_vllm() {
+            return Some(self.config.image.value.to_string());
+        }
+        // An id names what is here; no registry knows it.
+        let own = self.machine.instance().and_then(|i| i.image.clone());
+        own.filter(|image| ImageRef::parse(image).is_ok() && !image.starts_with("sha256:"))
+    }
+
+    /// What the next start changes, where one was made here.
+    fn pending(&self) -> Vec<PendingChange> {
+        let exists = self.machine.instance().is_some() && !self.is_adopted();
+        let launched = self.launched.as_ref().filter(|_| exists && self.machine.is_up());
+        launched.map_or_else(Vec::new, |launched| fields::changes(launched, &fields::values(&self.config)))
+    }
+
     fn publish(&self) {
         if let Some(i) = self.machine.instance() {
             let container = (self.kind == RuntimeKind::Docker).then(|| i.id.id.clone());
@@ -755,7 +896,7 @@ impl Task {
         self.world.put_service(Service {
             name: self.config.name.clone(),
             title: self.config.title.clone(),
-            kind: ServiceKind::Vllm,
+            kind: if self.is_vllm() { ServiceKind::Vllm } else { ServiceKind::Other },
             runtime: self.kind,
             demo: self.kind == RuntimeKind::Demo,
             state: self.machine.state(),
@@ -770,13 +911,16 @@ impl Task {
                 .filter(|_| up && !self.machine.is_away())
                 .map(|i| Timestamp::from_nanos(i.id.started_ns)),
             gpu_memory_bytes: self.machine.gpu_memory().filter(|_| up),
-            image: image
-                .or_else(|| (self.kind == RuntimeKind::Docker).then(|| self.config.image.value.to_string())),
-            auto_start: container
-                .as_ref()
-                .is_some_and(|c| matches!(c.restart_policy.as_str(), "always" | "unless-stopped")),
+            image: image.or_else(|| {
+                let ours = self.kind == RuntimeKind::Docker && self.is_vllm();
+                ours.then(|| self.config.image.value.to_string())
+            }),
+            pulls: self.pulls(),
+            auto_start: self.auto_start,
+            auto_start_fixed: self.config.auto_start.is_some(),
+            restarts: self.machine.restarts(Timestamp::now()),
             run: self.feed.run_numbers().0.or(self.run),
-            api_url: Some(self.api_base()),
+            api_url: self.is_vllm().then(|| self.api_base()),
             container,
             remnants: self.remnants(),
             port_taken: self.machine.port_taken().cloned(),
@@ -784,8 +928,18 @@ impl Task {
             plan: self.plan(),
             smoke: self.smoke.clone(),
             release: self.machine.release().cloned(),
+            pending: self.pending(),
+            kept_image: self.kept.clone(),
+            unhealthy: self.unhealthy.clone(),
+            settings_revision: self.settings_revision,
         });
     }
+}
+
+fn keep(config: &ServiceConfig, on: bool) -> Keep {
+    // systemd starts and restarts its units itself: the switch is the unit's own enablement.
+    let on = on && !matches!(config.kind, Kind::Systemd { .. });
+    Keep { on, budget: config.restart_budget, window: config.restart_window_s.saturating_mul(1000) }
 }
 
 fn processes(gpus: &[Gpu]) -> impl Iterator<Item = &GpuProcess> {

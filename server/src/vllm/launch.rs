@@ -1,9 +1,11 @@
 //! Puts together what to run from the settings: the arguments of `vllm serve`, as a list.
 
 use crate::runtime::{Launch, docker::Dialect};
-use crate::settings::{Gpus, ServiceConfig};
+use crate::settings::{Gpus, Kind, ServiceConfig};
+use crate::vllm::cli;
 use app::model::{FailureKind, RuntimeKind};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// vLLM's own default port, used inside containers.
 const INNER_PORT: u16 = 8000;
@@ -23,6 +25,9 @@ pub fn is_image(image: &str) -> bool {
         .is_some_and(|name| name.starts_with("vllm-openai") || name.split(':').next() == Some("vllm"))
 }
 
+/// How Docker's room reads any other container.
+pub const PLAIN: Dialect = Dialect { default_port: 0, port_of: |_| None, is_image: |_| false };
+
 /// How Docker's room reads containers of vLLM.
 pub const DIALECT: Dialect = Dialect { default_port: INNER_PORT, port_of, is_image };
 
@@ -40,6 +45,24 @@ fn knows_quiet(version: &str) -> bool {
     }
 }
 
+/// What to run for a service that is not vLLM: nothing is added to what the owner listed.
+pub fn other(config: &ServiceConfig) -> Launch {
+    let mut launch = Launch {
+        // None of ours is made: what is listed exists, or is said to be missing.
+        missing: match &config.kind {
+            Kind::Container => Some(FailureKind::NotThere { name: config.container.value.to_string() }),
+            Kind::Vllm | Kind::Process { .. } | Kind::Systemd { .. } => None,
+        },
+        gpus: vec!["all".to_owned()],
+        ..Launch::default()
+    };
+    if let Kind::Process { command } = &config.kind {
+        launch.program = command.first().cloned();
+        launch.args = command.iter().skip(1).cloned().collect();
+    }
+    launch
+}
+
 /// What to run for this service. Without weights the launch says so in `missing`. `version` is the engine's, where an
 /// earlier start has told it.
 pub fn launch(config: &ServiceConfig, runtime: RuntimeKind, version: Option<&str>) -> Launch {
@@ -54,7 +77,7 @@ pub fn launch(config: &ServiceConfig, runtime: RuntimeKind, version: Option<&str
     let host = if runtime == RuntimeKind::Docker { "0.0.0.0" } else { "127.0.0.1" };
     let mut args = Vec::new();
     match runtime {
-        RuntimeKind::Docker => {}
+        RuntimeKind::Docker | RuntimeKind::Systemd => {}
         RuntimeKind::Process => args.push("serve".to_owned()),
         RuntimeKind::Demo => args.extend(["vllm-sim", "serve"].map(str::to_owned)),
     }
@@ -88,6 +111,11 @@ pub fn launch(config: &ServiceConfig, runtime: RuntimeKind, version: Option<&str
     if let Some(token) = &config.hf_token.value {
         env.insert("HF_TOKEN".to_owned(), token.reveal().to_owned());
     }
+    if runtime == RuntimeKind::Process
+        && let Some(home) = &config.hf_home.value
+    {
+        env.insert("HF_HOME".to_owned(), home.display().to_string());
+    }
     let gpus = match &config.gpus.value {
         Gpus::All => vec!["all".to_owned()],
         Gpus::None => Vec::new(),
@@ -100,7 +128,26 @@ pub fn launch(config: &ServiceConfig, runtime: RuntimeKind, version: Option<&str
     } else {
         Some("vllm".to_owned())
     };
-    Launch { image, program, args, extras, env, inner_port, host_port, gpus, missing }
+    let hf_home = config.hf_home.value.clone();
+    // A process sees them anyway; a container only what it is given.
+    let adapters = cli::split(&config.args.value).0.lora_modules;
+    let adapters = adapters.iter().filter_map(|module| cli::lora_path(module));
+    let folders = config.model.value.clone().into_iter().chain(adapters);
+    let folders = folders.filter(|path| path.starts_with('/')).map(PathBuf::from).collect();
+    Launch {
+        image,
+        program,
+        args,
+        extras,
+        env,
+        inner_port,
+        host_port,
+        gpus,
+        hf_home,
+        folders,
+        renew: false,
+        missing,
+    }
 }
 
 #[cfg(test)]

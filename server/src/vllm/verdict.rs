@@ -40,7 +40,10 @@ pub fn of(kind: &FailureKind, log: &Explainer, config: &ServiceConfig, adopted: 
             // They stand in the sentence already, and have no line in the log.
             Diagnosis { evidence: Vec::new(), ..found }
         }
-        FailureKind::ModelNotSet | FailureKind::CommandMissing { .. } | FailureKind::WontStop => return None,
+        FailureKind::ModelNotSet
+        | FailureKind::NotThere { .. }
+        | FailureKind::CommandMissing { .. }
+        | FailureKind::WontStop => return None,
     };
     for remedy in &mut diagnosis.remedies {
         // What a log cannot know: the settings that this service was started with.

@@ -3,7 +3,7 @@
 use super::Site;
 use super::problem::Problem;
 use crate::logs::Selection;
-use app::model::{Level, LogPosition, Service, ServiceName, Verb};
+use app::model::{Image, ImageVerb, Level, LogPosition, Service, ServiceName, Verb};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
@@ -58,6 +58,26 @@ pub async fn stop(State(site): State<Site>, Path(text): Path<String>) -> Result<
 /// Restart.
 pub async fn restart(State(site): State<Site>, Path(text): Path<String>) -> Result<Response, Problem> {
     command(&site, &text, Verb::Restart)
+}
+
+/// Pull the service's image.
+pub async fn pull(State(site): State<Site>, Path(text): Path<String>) -> Result<Response, Problem> {
+    image(&site, &text, ImageVerb::Pull).await
+}
+
+/// Cancel that.
+pub async fn cancel_pull(State(site): State<Site>, Path(text): Path<String>) -> Result<Response, Problem> {
+    image(&site, &text, ImageVerb::Cancel).await
+}
+
+async fn image(site: &Site, text: &str, verb: ImageVerb) -> Result<Response, Problem> {
+    site.control.image(&site.caller(), &name(text)?, verb).await?;
+    Ok((StatusCode::ACCEPTED, images(State(site.clone())).await).into_response())
+}
+
+/// Images that services name, with their pulls.
+pub async fn images(State(site): State<Site>) -> Json<Vec<Image>> {
+    Json(site.control.snapshot(&site.caller(), None).images)
 }
 
 type Parameters = Query<HashMap<String, String>>;

@@ -6,6 +6,7 @@
 mod api;
 mod explain;
 mod page;
+mod parts;
 mod problem;
 mod stream;
 mod walls;
@@ -80,8 +81,21 @@ pub fn router(site: Site, hosts: Hosts, assets: &Path) -> Router {
         .route("/api/services/{name}/start", post(api::start))
         .route("/api/services/{name}/stop", post(api::stop))
         .route("/api/services/{name}/restart", post(api::restart))
+        .route("/api/services/{name}/pull", post(api::pull))
+        .route("/api/services/{name}/pull/cancel", post(api::cancel_pull))
+        .route("/api/images", get(api::images))
         .route("/api/services/{name}/logs", get(api::logs))
         .route("/api/services/{name}/container-logs", get(api::container_logs))
+        .route("/parts/settings/{name}", get(parts::settings).post(parts::save))
+        .route("/parts/settings/{name}/check", post(parts::check))
+        .route("/parts/settings/{name}/paste", post(parts::paste))
+        .route("/parts/settings/{name}/use", post(parts::use_model))
+        .route("/parts/settings/{name}/restore", post(parts::restore))
+        .route("/parts/models/delete", post(parts::delete_model))
+        .route("/parts/models/{name}", get(parts::models))
+        .route("/parts/images", get(parts::images))
+        .route("/parts/images/remove", post(parts::remove_image))
+        .route("/parts/images/prune", post(parts::prune_images))
         .route("/api/stream", get(stream::stream))
         .route("/api/fn/{function}", post(page::server_function))
         .route("/api/{*rest}", any(problem::no_such_place))

@@ -1,10 +1,10 @@
 //! The page, rendered from what is known now, and the small things around it.
 
-use super::Site;
+use super::{Site, parts};
 use app::api::ApiError;
 use app::locales::Lang;
 use app::model::{Explained, ServiceName};
-use app::{Boot, Route, Theme};
+use app::{Boot, Parts, Route, Theme};
 use axum::Form;
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -46,6 +46,39 @@ pub async fn render(
 ) -> Response {
     let mut boot = boot(&site, route, request.headers(), request.uri().query());
     boot.explained = explained;
+    boot.parts = parts_of(&site, &boot).await;
+    written(site, boot, status, request).await
+}
+
+/// The page of a route with one part as it is after a form of it was sent.
+pub async fn render_with(
+    site: Site,
+    route: Route,
+    part: (String, String),
+    status: StatusCode,
+    request: Request<Body>,
+) -> Response {
+    let mut boot = boot(&site, route, request.headers(), None);
+    boot.parts = parts_of(&site, &boot).await;
+    boot.parts.0.retain(|(id, _)| *id != part.0);
+    boot.parts.0.push(part);
+    written(site, boot, status, request).await
+}
+
+async fn parts_of(site: &Site, boot: &Boot) -> Parts {
+    match &boot.route {
+        Route::Services => parts::all(site, None, boot.lang).await,
+        Route::Service { name } => parts::all(site, Some(name), boot.lang).await,
+        Route::Explain | Route::NotFound => Parts::default(),
+    }
+}
+
+/// The language of a request: chosen, or the browser's.
+pub fn language(headers: &HeaderMap) -> Lang {
+    cookie(headers, "lang").and_then(Lang::parse).unwrap_or_else(|| accepted(headers))
+}
+
+async fn written(site: Site, boot: Boot, status: StatusCode, request: Request<Body>) -> Response {
     let options = site.leptos.clone();
     let shell = move || {
         if let Some(response) = use_context::<ResponseOptions>() {
@@ -85,13 +118,8 @@ fn boot(site: &Site, route: Route, headers: &HeaderMap, query: Option<&str>) -> 
     if let Route::Service { name } = &route {
         snapshot.services.retain(|s| s.name == *name);
     }
-    let settings = snapshot
-        .services
-        .iter()
-        .filter_map(|s| Some((s.name.clone(), site.control.settings(&caller, &s.name).ok()?)))
-        .collect();
     Boot {
-        lang: cookie(headers, "lang").and_then(Lang::parse).unwrap_or_else(|| accepted(headers)),
+        lang: language(headers),
         theme: cookie(headers, "theme").and_then(Theme::parse).unwrap_or_default(),
         links: site.links.to_vec(),
         refusal: refusal(query),
@@ -100,7 +128,7 @@ fn boot(site: &Site, route: Route, headers: &HeaderMap, query: Option<&str>) -> 
         route,
         log,
         tail,
-        settings,
+        parts: Parts::default(),
     }
 }
 

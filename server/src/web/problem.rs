@@ -55,6 +55,11 @@ impl From<ApiError> for Problem {
             ApiError::ReadOnly { .. } => (StatusCode::CONFLICT, "Read-only"),
             ApiError::NotOurs { .. } => (StatusCode::CONFLICT, "Not ours"),
             ApiError::File { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "File"),
+            ApiError::NoImage => (StatusCode::CONFLICT, "No image"),
+            ApiError::Image { .. } => (StatusCode::CONFLICT, "Image"),
+            ApiError::InFile { .. } => (StatusCode::CONFLICT, "Set in services.toml"),
+            ApiError::Refused { .. } => (StatusCode::BAD_GATEWAY, "Refused by the engine"),
+            ApiError::PortClash { .. } => (StatusCode::CONFLICT, "Port clash"),
             ApiError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "Busy"),
             ApiError::Transport { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "Failed"),
         };

@@ -8,8 +8,8 @@ use super::problem::Problem;
 use crate::logs::{Batch, Cursor, Feed};
 use crate::supervisor::{Fleet, Seat};
 use app::model::{
-    Bye, Gap, Gpu, Host, LogPosition, Ping, RunOpened, Service, ServiceMetrics, ServiceName, ServiceRemoved,
-    Timestamp,
+    Bye, Gap, Gpu, Host, Image, LogPosition, Ping, RunOpened, Service, ServiceMetrics, ServiceName,
+    ServiceRemoved, Timestamp,
 };
 use axum::body::{Body, Bytes};
 use axum::extract::{Query, State};
@@ -89,6 +89,7 @@ struct Viewer {
     services: Vec<Arc<Service>>,
     gpus: Arc<Vec<Gpu>>,
     metrics: Vec<Arc<ServiceMetrics>>,
+    images: Vec<Arc<Image>>,
     host: Arc<Host>,
     log: Option<Log>,
     greeted: bool,
@@ -114,6 +115,7 @@ impl Viewer {
             services: Vec::new(),
             gpus: world.gpus(),
             metrics: Vec::new(),
+            images: Vec::new(),
             host: world.host(),
             site,
             log,
@@ -188,6 +190,7 @@ impl Viewer {
         (self.services, self.gpus, self.host) =
             (fleet.world().services(), fleet.world().gpus(), fleet.world().host());
         self.metrics = fleet.world().metrics();
+        self.images = fleet.world().images();
         if let Some(log) = &mut self.log {
             log.feed.place(&mut log.cursor);
         }
@@ -219,6 +222,11 @@ impl Viewer {
             event(out, "metrics", &latest);
         }
         self.metrics = metrics;
+        let images = world.images();
+        for new in images.iter().filter(|new| !self.images.iter().any(|old| Arc::ptr_eq(old, new))) {
+            event(out, "image", &**new);
+        }
+        self.images = images;
         let (gpus, host) = (world.gpus(), world.host());
         if !Arc::ptr_eq(&self.gpus, &gpus) {
             event(out, "gpu", &*gpus);

@@ -15,8 +15,10 @@ use std::path::Path;
 const LABEL_SERVICE: &str = "io.services.service";
 /// On containers that we created: from which launch, as a hash.
 const LABEL_LAUNCH: &str = "io.services.launch";
+/// On containers of a Compose project: its name.
+const LABEL_PROJECT: &str = "com.docker.compose.project";
 /// Shared memory for the engine's worker processes; an upper limit, not a reservation.
-const SHM_BYTES: i64 = 16 << 30;
+pub const SHM_BYTES: i64 = 16 << 30;
 /// Folders below `~/.cache` that outlive a container: weights, and compiled graphs.
 pub const CACHES: [&str; 2] = ["huggingface", "vllm"];
 /// How long before its start a container's log may already have lines: the engine opens the log first.
@@ -78,6 +80,8 @@ pub fn read(
             .and_then(|p| p.name)
             .map_or("no", policy_word)
             .to_owned(),
+        image_id: found.image.clone(),
+        project: label(found, LABEL_PROJECT).cloned(),
     };
     let created_ns = found.created.as_deref().and_then(Timestamp::parse_nanos);
     let log_from_ns = match (started_ns, finished_ns) {
@@ -204,6 +208,10 @@ fn hash(launch: &Launch) -> String {
     let mut hasher = DefaultHasher::new();
     (&launch.image, &launch.args, &launch.env, launch.inner_port, launch.host_port, &launch.gpus)
         .hash(&mut hasher);
+    // Only where it is set: containers from before it existed stay as they are.
+    if let Some(folder) = &launch.hf_home {
+        folder.hash(&mut hasher);
+    }
     format!("{:016x}", hasher.finish())
 }
 
@@ -238,27 +246,32 @@ pub fn is_outdated(found: &ContainerInspectResponse, service: &str, launch: &Lau
         && label(found, LABEL_LAUNCH).is_some_and(|h| *h != hash(launch))
 }
 
+/// What a container sees of this machine: caches, to write, and the launch's own folders, to read.
+pub fn binds(launch: &Launch, cache_dir: Option<&Path>) -> Vec<String> {
+    let mut binds: Vec<String> = Vec::new();
+    if let Some(cache) = cache_dir {
+        for folder in CACHES {
+            let own = launch.hf_home.as_ref().filter(|_| folder == CACHES[0]);
+            let here = own.cloned().unwrap_or_else(|| cache.join(folder));
+            binds.push(format!("{}:/root/.cache/{folder}", here.display()));
+        }
+    }
+    // Folders with weights and adapters are seen inside under the same path.
+    for folder in launch.folders.iter().filter(|f| f.is_absolute() && f.is_dir()) {
+        let path = folder.display().to_string();
+        let bind = format!("{path}:{path}:ro");
+        if !path.contains(':') && !binds.contains(&bind) {
+            binds.push(bind);
+        }
+    }
+    binds
+}
+
 /// What to create for a launch.
 pub fn body(launch: &Launch, service: &str, nvidia: bool, cache_dir: Option<&Path>) -> ContainerCreateBody {
     let port = format!("{}/tcp", launch.inner_port);
     let binding =
         PortBinding { host_ip: Some("127.0.0.1".to_owned()), host_port: Some(launch.host_port.to_string()) };
-    let mut binds: Vec<String> = Vec::new();
-    if let Some(cache) = cache_dir {
-        for folder in CACHES {
-            binds.push(format!("{}:/root/.cache/{folder}", cache.join(folder).display()));
-        }
-    }
-    // A folder with weights is seen inside under the same path.
-    let folder = launch
-        .args
-        .windows(2)
-        .find(|w| w[0] == "--model")
-        .map(|w| w[1].clone())
-        .filter(|m| m.starts_with('/') && !m.contains(':'));
-    if let Some(folder) = folder.filter(|f| Path::new(f).is_dir()) {
-        binds.push(format!("{folder}:{folder}:ro"));
-    }
     let devices = (nvidia && !launch.gpus.is_empty()).then(|| {
         let all = launch.gpus == ["all"];
         vec![DeviceRequest {
@@ -280,7 +293,7 @@ pub fn body(launch: &Launch, service: &str, nvidia: bool, cache_dir: Option<&Pat
         ])),
         host_config: Some(HostConfig {
             port_bindings: Some(HashMap::from([(port, Some(vec![binding]))])),
-            binds: Some(binds),
+            binds: Some(binds(launch, cache_dir)),
             shm_size: Some(SHM_BYTES),
             device_requests: devices,
             // The dashboard is the only restarter: an engine's policy loops for ever on a broken configuration.

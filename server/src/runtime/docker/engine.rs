@@ -34,6 +34,8 @@ pub enum EngineEvent {
         /// Its name.
         name: String,
     },
+    /// Something happened to an image.
+    Image,
     /// The engine answers (again).
     Up,
     /// The engine does not answer.
@@ -163,7 +165,11 @@ impl Engine {
         self.ask_within(SLOW, question).await
     }
 
-    async fn ask_within<T, F>(&self, limit: Duration, question: impl FnOnce(Docker) -> F) -> Result<T, Failed>
+    pub(super) async fn ask_within<T, F>(
+        &self,
+        limit: Duration,
+        question: impl FnOnce(Docker) -> F,
+    ) -> Result<T, Failed>
     where
         F: Future<Output = Result<T, Error>>,
     {
@@ -179,7 +185,7 @@ impl Engine {
     }
 
     /// The client, with the API version that this engine speaks.
-    async fn client(&self) -> Result<Docker, Failed> {
+    pub(super) async fn client(&self) -> Result<Docker, Failed> {
         if let Some(docker) = lock(&self.client).clone() {
             return Ok(docker);
         }
@@ -211,7 +217,7 @@ impl Engine {
         UnreachableReason::Timeout { address: self.address.clone(), seconds: PING_LIMIT.as_secs() }
     }
 
-    fn failed(&self, error: Error) -> Failed {
+    pub(super) fn failed(&self, error: Error) -> Failed {
         let address = self.address.clone();
         let reason = match error {
             Error::DockerResponseServerError { status_code, message } => {
@@ -255,7 +261,8 @@ impl Engine {
             Ok(docker) => docker,
             Err(failed) => return away_reason(failed),
         };
-        let filters = HashMap::from([("type".to_owned(), vec!["container".to_owned()])]);
+        let kinds = vec!["container".to_owned(), "image".to_owned()];
+        let filters = HashMap::from([("type".to_owned(), kinds)]);
         let last = self.last_event_ns.load(Ordering::Relaxed);
         let since = if last == 0 { Timestamp::now().millis() / 1000 - 1 } else { last / 1_000_000_000 };
         let options =
@@ -288,6 +295,10 @@ impl Engine {
     }
 
     fn take(&self, event: EventMessage) {
+        if event.typ == Some(EventMessageTypeEnum::IMAGE) {
+            let _ = self.events.send(EngineEvent::Image);
+            return;
+        }
         if event.typ != Some(EventMessageTypeEnum::CONTAINER) {
             return;
         }

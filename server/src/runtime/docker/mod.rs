@@ -1,13 +1,18 @@
 //! Services that run as containers of a Docker engine. Only this room knows bollard.
 //!
 //! In: launches, signals, where to follow from. Out: looks, log frames, hints. `engine` is the one connection and the one
-//! event stream of an address, shared by all services; `container` reads and makes containers; `logs` reads log streams.
+//! event stream of an address, shared by all services; `container` reads and makes containers; `logs` reads log streams; `images` lists,
+//! pulls, tags and removes images, with `progress` and `credentials`.
 
 mod container;
+mod credentials;
 mod engine;
+pub mod images;
 mod leftover;
 mod logs;
+mod progress;
 
+pub use container::{SHM_BYTES, binds};
 pub use engine::{Engine, EngineEvent};
 
 use super::{
@@ -16,7 +21,7 @@ use super::{
 };
 use crate::runtime::Instance;
 use app::model::{Candidate, FailureKind, UnreachableReason};
-use bollard::models::ContainerInspectResponse;
+use bollard::models::{ContainerInspectResponse, ContainerUpdateBody, RestartPolicy, RestartPolicyNameEnum};
 use bollard::query_parameters::{KillContainerOptions, ListContainersOptions};
 use futures::future::BoxFuture;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -164,7 +169,8 @@ impl DockerRuntime {
             }
             Ok(found) if found.state.as_ref().and_then(|s| s.running) == Some(true) => return Ok(()),
             Ok(found) => {
-                if container::is_outdated(&found, &self.service, launch) {
+                let renew = launch.renew && container::is_ours(&found, &self.service);
+                if renew || container::is_outdated(&found, &self.service, launch) {
                     self.replace(launch).await?;
                 }
             }
@@ -331,6 +337,7 @@ impl DockerRuntime {
                     }
                     Hint::LookAgain
                 }
+                Ok(EngineEvent::Image) => continue,
                 Ok(EngineEvent::Up) | Err(RecvError::Lagged(_)) => Hint::LookAgain,
                 Ok(EngineEvent::Away(reason)) => Hint::Away(reason),
                 Err(RecvError::Closed) => return,
@@ -442,6 +449,36 @@ impl Runtime for DockerRuntime {
             }
         })
     }
+}
+
+/// Ends a container's own restart policy; nothing else of it changes.
+///
+/// # Errors
+/// [`RuntimeError`].
+pub async fn end_policy(engine: &Engine, container: &str) -> Result<(), RuntimeError> {
+    let policy = RestartPolicy { name: Some(RestartPolicyNameEnum::NO), maximum_retry_count: None };
+    let body = ContainerUpdateBody { restart_policy: Some(policy), ..Default::default() };
+    engine
+        .ask(|docker| async move { docker.update_container(container, body).await })
+        .await
+        .map_err(|f| f.into_error("update"))
+}
+
+/// Names of all containers with a label, `KEY` or `KEY=VALUE`, sorted.
+///
+/// # Errors
+/// [`RuntimeError`].
+pub async fn labelled(engine: &Engine, label: &str) -> Result<Vec<String>, RuntimeError> {
+    let filters = std::collections::HashMap::from([("label".to_owned(), vec![label.to_owned()])]);
+    let options = ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
+    let list = engine
+        .ask(|docker| async move { docker.list_containers(Some(options)).await })
+        .await
+        .map_err(|f| f.into_error("look"))?;
+    let name = |names: Option<Vec<String>>| Some(names?.first()?.trim_start_matches('/').to_owned());
+    let mut names: Vec<String> = list.into_iter().filter_map(|c| name(c.names)).take(100).collect();
+    names.sort();
+    Ok(names)
 }
 
 /// Containers of this kind's image that none of `owned` names, sorted by name.

@@ -1,0 +1,268 @@
+//! Русский для частей, которые пишет один сервер.
+
+use super::{WORDS, gib_tenths, number, plural, pull_failure, tenths};
+use crate::locales::PartWords;
+use crate::model::*;
+use crate::parts::view::{Fit, LeftOut, Misread, Pace, Remark, Token, Trouble};
+
+pub(crate) static PARTS: PartWords = PartWords {
+    configuration: "Конфигурация",
+    save: "Сохранить",
+    saved: |running| {
+        if running {
+            "Сохранено. Вступит в силу при следующем запуске."
+        } else {
+            "Сохранено."
+        }
+    },
+    unchanged: "Ничего не изменилось: сохранять нечего.",
+    conflict: "Пока форма была открыта, настройки изменил кто-то другой. Ваши не сохранены. Что изменилось за это время:",
+    wrong: "Не сохранено. Что не так, названо ниже.",
+    filled: "Заполнено, но ещё не сохранено. Посмотрите изменения ниже и сохраните.",
+    left_out: "Не перенесено:",
+    why_left_out: |why| match why {
+        LeftOut::Handled => "это Сервисы делают сами",
+        LeftOut::HostMount => "внутри видны только кэши и папки, названные в services.toml",
+        LeftOut::ModelMoved => "VLLM_MODEL называет папку так, как она зовётся на этой машине",
+        LeftOut::OtherCache => "другой кэш: то, что в нём лежит, скачается заново",
+        LeftOut::Power => "контейнеры не получают власти над машиной",
+        LeftOut::Restart => "перезапускают только Сервисы (Автозапуск)",
+        LeftOut::Variable => "переменная без своего поля",
+        LeftOut::ValueElsewhere => "значение лежит в другом месте: впишите его в поле",
+        LeftOut::LoopbackOnly => "публикуется только на этой машине",
+        LeftOut::Gpus => "неясно, какие GPU имеются в виду",
+        LeftOut::Overridden => "более поздний его отменяет",
+        LeftOut::NoField => "для этого нет поля",
+    },
+    misread,
+    help: |field| match field {
+        "VLLM_API_URL" => "Где спрашивать API; его порт публикуется, и только на этой машине.",
+        "VLLM_MODEL_NAME" => "Имя, под которым отвечает модель, или имя LoRA-адаптера.",
+        "CUDA_VISIBLE_DEVICES" => "GPU по номеру или UUID, несколько через запятую; all или none.",
+        "GPU_MEMORY_UTILIZATION" => "Доля памяти каждого GPU: больше 0, не больше 1.",
+        "VLLM_MODEL" => "Веса: имя на Hugging Face или папка, разрешённая в services.toml.",
+        "--max-model-len" => {
+            "Самый длинный запрос в токенах, например 8192 или 8k. Пусто: сколько допускает модель."
+        }
+        "--quantization" => "Пусто: как указано в файлах модели.",
+        "--tensor-parallel-size" => "На сколько GPU делится одна копия модели.",
+        "--dtype" => "Пусто: как указано в файлах модели.",
+        "--lora-modules" => "ИМЯ=ПУТЬ или ИМЯ=ORG/REPOSITORY через пробел.",
+        "args" => "Прочие аргументы vllm serve, как в командной строке.",
+        "VLLM_IMAGE" => "Образ и тег. «Скачать образ» получает его.",
+        "HF_HOME" => "Кэш Hugging Face на этой машине. Пусто: тот, что в домашней папке.",
+        "HF_TOKEN" => "Для моделей, требующих входа. Записывается, но не показывается.",
+        "VLLM_API_KEY" => "Ключ, который должны присылать клиенты. Записывается, но не показывается.",
+        _ => "",
+    },
+    allowed: |field| match field {
+        "VLLM_API_URL" => "http://ХОСТ:ПОРТ, например http://localhost:11434",
+        "CUDA_VISIBLE_DEVICES" => "номера (0 или 0,1), UUID (GPU-…), all или none",
+        "GPU_MEMORY_UTILIZATION" => "число больше 0 и не больше 1, например 0.5",
+        "VLLM_IMAGE" => "[РЕЕСТР/]ИМЯ[:ТЕГ], например vllm/vllm-openai:latest",
+        "VLLM_MODEL" | "VLLM_MODEL_NAME" => "от 1 до 512 символов, не начиная с «-»",
+        "--max-model-len" => "число токенов, например 8192 или 8k",
+        "--tensor-parallel-size" => "число GPU от 1 до 1024",
+        "--quantization" | "--dtype" => "буквы, цифры, «_», «-» и «.»",
+        "--lora-modules" => "ИМЯ=ПУТЬ или ИМЯ=ORG/REPOSITORY через пробел",
+        "HF_HOME" => "полный путь папки для данных",
+        "HF_TOKEN" | "VLLM_API_KEY" => "печатные знаки ASCII без пробелов",
+        _ => "",
+    },
+    trouble,
+    remark,
+    error: WORDS.error,
+    label: |name| match name {
+        "args" => "Прочие аргументы",
+        other => other,
+    },
+    more_settings: "Ещё настройки",
+    default_is: |default| format!("По умолчанию: {default}."),
+    set_by: |origin| match origin {
+        Origin::Flag => "задано флагом: меняйте там",
+        Origin::Environment => "задано окружением: меняйте там",
+        Origin::File => "services.toml",
+        Origin::Adopted => "подключение",
+        Origin::Default => "по умолчанию",
+    },
+    secret_set: "задано, не показывается",
+    secret_not_set: "не задано",
+    secret_keep: "без изменений",
+    secret_remove: "Удалить",
+    changes: "Сохранение изменит:",
+    was: "Сейчас",
+    will_be: "Будет",
+    nothing: "–",
+    secret_changed: |_| "новое значение, не показывается".to_owned(),
+    command: "Точная команда",
+    plan: WORDS.verdict,
+    paste: "Заполнить из команды",
+    paste_hint: "Вставьте команду «vllm serve …» или «docker run …». Она не выполняется.",
+    fill: "Заполнить",
+    history: "Прежние настройки",
+    history_empty: "Пока пусто: здесь видно, что, кто и когда сохранил или запустил.",
+    back_to_good: "Вернуть последние, с которыми он был готов",
+    restore: "Вернуть",
+    when: "Когда",
+    who: "Кто",
+    became_ready: |at| format!("был готов {at}"),
+    current: "действуют",
+    first_seen: "замечены впервые",
+    adopted: "Контейнер подключён как есть. Эти настройки вступят в силу, когда Сервисы создадут свой контейнер.",
+    who_name: |who| match who {
+        "local" => "со страницы".to_owned(),
+        "file" => "в services.toml или окружении".to_owned(),
+        other => other.to_owned(),
+    },
+
+    models: "Поддерживаемые модели",
+    models_for: |title, device, share| {
+        format!("Вычислено для {title} на {device} с долей {share}. У каждого числа сказано, что оно такое.")
+    },
+    models_no_gpu: "GPU здесь не читается: поместится ли модель, неизвестно.",
+    model: "Модель",
+    size: "Размер",
+    vram: "VRAM",
+    speed: "Скорость",
+    fit: "Поместится",
+    disk: "Диск",
+    use_it: "Выбрать",
+    in_use: "используется",
+    billions: |n| {
+        if n >= 1_000_000_000 {
+            format!("{}B", tenths(u32::try_from(n / 100_000_000).unwrap_or(u32::MAX), ','))
+        } else {
+            format!("{}M", n / 1_000_000)
+        }
+    },
+    estimated: "оценка",
+    published: "заявлено",
+    published_gb: |gb| format!("~{gb} ГБ, заявлено"),
+    measured: |at| format!("измерено здесь {at}"),
+    pace: |pace| match pace {
+        Pace::Fast => "Быстро",
+        Pace::Medium => "Средне",
+        Pace::Slow => "Медленно",
+    },
+    tokens_per_s: |low, high| {
+        if low == high {
+            format!("{} токен/с", number(low / 10))
+        } else {
+            format!("от {} до {} токен/с", number(low / 10), number(high / 10))
+        }
+    },
+    fits: |fit| match fit {
+        Fit::Fits => "Поместится".to_owned(),
+        Fit::Shorter(tokens) => format!("Поместится с более коротким контекстом: {} ток.", number(*tokens)),
+        Fit::Not(short, share) => {
+            let share = share.map(|p| format!("; хватит доли 0.{p:02}")).unwrap_or_default();
+            format!("Не поместится: не хватает {} ГиБ{share}", gib_tenths(*short, ','))
+        }
+        Fit::Held(short) => format!("Поместилась бы; другие держат лишние {} ГиБ", gib_tenths(*short, ',')),
+        Fit::NoGpu => "нет GPU".to_owned(),
+        Fit::Unknown => "неизвестно".to_owned(),
+    },
+    at_context: |tokens| format!("на {} ток.", number(tokens)),
+    token: |token| match token {
+        Token::NotNeeded | Token::Unknown => "",
+        Token::Needed => "нужен HF_TOKEN",
+    },
+    adapter_of: |base| format!("LoRA-адаптер для {base}"),
+    incomplete: "не целиком",
+    free: |bytes| format!("свободно {} ГиБ", gib_tenths(bytes, ',')),
+    freed: |bytes| format!("Удалено: снова свободно {} ГиБ.", gib_tenths(bytes, ',')),
+
+    images: "Образы",
+    images_away: "Движок Docker сейчас недоступен.",
+    images_none: "Образов ещё нет. «Скачать образ» получит нужный.",
+    image: "Образ",
+    built: "Собран",
+    used_by: "Используется",
+    nobody: "никем",
+    untagged: "без имени",
+    remove: "Удалить",
+    prune: |count, bytes| {
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        let what = plural(count, "неиспользуемый образ", "неиспользуемых образа", "неиспользуемых образов");
+        format!("Удалить {count} {what} (до {} ГиБ)", gib_tenths(bytes, ','))
+    },
+    ask_remove: |name, bytes| {
+        format!(
+            "Удалить {name}? Освободится до {} ГиБ; чтобы пользоваться снова, его придётся скачать.",
+            gib_tenths(bytes, ',')
+        )
+    },
+    ask_prune: |names, bytes| {
+        format!("Удалить {}? Освободится до {} ГиБ.", names.join(", "), gib_tenths(bytes, ','))
+    },
+    remove_now: "Удалить",
+    cancel: "Отмена",
+    gib: |bytes| format!("{} ГиБ", gib_tenths(bytes, ',')),
+    refused: |detail| format!("Не удалено: {detail}"),
+    failure: pull_failure,
+};
+
+fn misread(why: &Misread) -> String {
+    match why {
+        Misread::Nothing => "Это не «vllm serve …» и не «docker run …» с образом vLLM.".to_owned(),
+        Misread::Unclosed => "Кавычка не закрыта.".to_owned(),
+        Misread::Shell(what) => format!("«{what}» – для оболочки, здесь её нет: впишите само значение."),
+        Misread::Program(name) => format!("«{name}» – другая программа, не vllm, docker или podman."),
+        Misread::Missing(what) => format!("Чего-то не хватает: {what}."),
+    }
+}
+
+fn trouble(it: &Trouble) -> String {
+    match it {
+        Trouble::Value { field, allowed } => {
+            let own = (PARTS.allowed)(field);
+            format!("{field}: допустимо {}", if own.is_empty() { allowed.as_str() } else { own })
+        }
+        Trouble::ReadOnly(field) => format!("{field} задано флагом или окружением: меняйте там."),
+        Trouble::Folder { field, folder } => format!(
+            "{field}: {folder} не лежит в папке, разрешённой в services.toml ([dashboard] folders = […])."
+        ),
+        Trouble::UnknownFlag { flag, nearest: Some(nearest) } => {
+            format!("vLLM не знает {flag}. Может быть, {nearest}?")
+        }
+        Trouble::UnknownFlag { flag, nearest: None } => format!("vLLM не знает {flag}."),
+        Trouble::Owned { flag, field } => format!("Для {flag} есть своё поле: {field}."),
+        Trouble::NoValue(flag) => format!("{flag} требует значения."),
+        Trouble::ValueNotTaken(flag) => format!("{flag} – переключатель, значения не принимает."),
+        Trouble::OnlyPrints(flag) => format!("{flag} что-то печатает и завершается."),
+        Trouble::Stray(word) => format!("«{word}» не относится ни к одному аргументу."),
+        Trouble::Words { field, why } => format!("{field}: {}", misread(why)),
+        Trouble::PortOf { port, service } => format!("Порт {port} принадлежит сервису {service}."),
+        Trouble::NoSuchGpu(gpu) => format!("GPU {gpu} здесь нет."),
+        Trouble::File(detail) => format!("services.toml не принимается: {detail}"),
+    }
+}
+
+fn remark(it: &Remark) -> String {
+    match it {
+        Remark::LoadsCode(flag) => format!("{flag} позволяет чужому коду выполняться в движке."),
+        Remark::OpensFiles(flag) => {
+            format!("{flag} позволяет тем, кто спрашивает движок, читать файлы машины.")
+        }
+        Remark::TrustsRequests(flag) => {
+            format!("{flag} позволяет тем, кто спрашивает движок, давать ему шаблоны.")
+        }
+        Remark::ReadsSettings(flag) => format!("{flag} читает настройки из файла; здесь он не проверяется."),
+        Remark::MovesApi(flag) => format!("{flag} переносит API: Сервисы могут его не найти."),
+        Remark::LogsContents(flag) => format!("{flag} пишет запросы и ответы в лог."),
+        Remark::Outdated(flag) => format!("{flag} знают только старые версии vLLM."),
+        Remark::SeveralNames => "Несколько имён модели: Сервисы спрашивают первое.".to_owned(),
+        Remark::UnusualValue(flag) => format!("{flag}: vLLM может не знать этого значения."),
+        Remark::PortHeld { port, by } => format!("Порт {port} сейчас занят: {}.", (WORDS.holder)(by)),
+        Remark::Gpu(gpu) => format!(
+            "GPU {}: {}, свободно {} из {} ГиБ",
+            gpu.index,
+            gpu.name,
+            gib_tenths(gpu.free_bytes, ','),
+            gib_tenths(gpu.total_bytes, ',')
+        ),
+        Remark::GpuShared { index, service, percent } => {
+            format!("GPU {index} использует и {service}: вместе они просят {percent}% его памяти.")
+        }
+    }
+}

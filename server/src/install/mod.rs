@@ -1,0 +1,132 @@
+//! Running the dashboard at boot. In: `server install …`, or the question whether it is installed. Out: a systemd unit on
+//! disk, text on standard output, a [`BootStatus`]. Starts nothing and asks no bus: files only.
+//!
+//! - `unit`: the unit's text; `compose`: the compose file's; `write`: puts a unit in its place without ever overwriting
+//!   what somebody else wrote; `status`: whether the dashboard comes back after a reboot.
+
+mod compose;
+mod status;
+mod unit;
+mod write;
+
+pub use compose::compose_file;
+pub use status::{BootStatus, How, boot_status};
+pub use unit::{Request, RequestError, Scope, unit_file};
+pub use write::{WriteError, Written, write_unit};
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// The unit's name.
+pub const UNIT: &str = "services-dashboard.service";
+
+const USAGE: &str = "usage: server install [--user] [--print] [FLAGS of the dashboard…]
+       server install --compose
+
+Writes a systemd unit that runs this program at boot with these flags, and says what to do next.
+  --user     for this user, in ~/.config/systemd/user, without root
+  --print    write the unit to standard output and nothing to the disk
+  --compose  print a compose file that runs the dashboard as a container";
+
+/// `server install`: the words behind `install`. `check` refuses flags that the dashboard would not take.
+pub fn command(words: &[String], check: impl Fn(&[String]) -> Result<(), String>) -> ExitCode {
+    match answer(words, check) {
+        Ok(text) => {
+            // A closed pipe is the reader's choice.
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            ExitCode::SUCCESS
+        }
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What `server install` was asked for.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Asked {
+    help: bool,
+    user: bool,
+    print: bool,
+    compose: bool,
+    /// For the dashboard.
+    flags: Vec<String>,
+}
+
+fn asked(words: &[String]) -> Asked {
+    let mut asked = Asked::default();
+    for word in words {
+        match word.as_str() {
+            "--help" | "-h" => asked.help = true,
+            "--user" => asked.user = true,
+            "--print" => asked.print = true,
+            "--compose" => asked.compose = true,
+            _ => asked.flags.push(word.clone()),
+        }
+    }
+    asked
+}
+
+fn answer(words: &[String], check: impl Fn(&[String]) -> Result<(), String>) -> Result<String, String> {
+    let asked = asked(words);
+    if asked.help {
+        return Ok(format!("{USAGE}\n"));
+    }
+    check(&asked.flags)?;
+    if asked.compose {
+        return compose_file(&asked.flags).map_err(|error| error.to_string());
+    }
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let request = Request {
+        scope: if asked.user { Scope::User } else { Scope::System },
+        program: std::env::current_exe()
+            .map_err(|error| format!("this program's own path is not known: {error}"))?,
+        flags: asked.flags,
+        path: variable("PATH"),
+        site_root: variable("LEPTOS_SITE_ROOT"),
+    };
+    let text = unit_file(&request).map_err(|error| error.to_string())?;
+    if asked.print {
+        return Ok(text);
+    }
+    let folder = match request.scope {
+        Scope::System if rustix::process::geteuid().is_root() => PathBuf::from("/etc/systemd/system"),
+        Scope::System => {
+            return Err("only root may install a unit of the machine: use sudo, or --user for one of yours"
+                .to_owned());
+        }
+        Scope::User => variable("XDG_CONFIG_HOME")
+            .map(PathBuf::from)
+            .filter(|dir| dir.is_absolute())
+            .or_else(|| variable("HOME").map(|home| PathBuf::from(home).join(".config")))
+            .ok_or("HOME is not set: where this user's units are is not known")?
+            .join("systemd/user"),
+    };
+    let written = write_unit(&folder, &text).map_err(|error| error.to_string())?;
+    Ok(format!("{}\n{}", written_words(&written), next(request.scope)))
+}
+
+fn written_words(written: &Written) -> String {
+    match written {
+        Written::New(path) => format!("Wrote {}.", path.display()),
+        Written::Replaced(path) => format!("Wrote {} anew.", path.display()),
+        Written::Same(path) => format!("{} is as it should be already.", path.display()),
+    }
+}
+
+/// The commands that are left to the person.
+fn next(scope: Scope) -> String {
+    match scope {
+        Scope::System => {
+            format!("Next:\n  systemctl daemon-reload && systemctl enable --now {UNIT}\n")
+        }
+        Scope::User => format!(
+            "Next:\n  systemctl --user daemon-reload && systemctl --user enable --now {UNIT}\nSo that it starts at boot and not only when you log in:\n  loginctl enable-linger\n"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests;

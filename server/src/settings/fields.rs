@@ -1,0 +1,353 @@
+//! The settings of a vLLM service by name and text: what the form shows and sends, what a start is compared by, what history keeps.
+//!
+//! Secrets are not among the values: they are written, never read back. The arguments of `vllm serve` that have a field of
+//! their own are told apart from the rest; in the file they stay one list.
+
+use super::{Config, ServiceConfig, Sources};
+use crate::settings::edit::{self, EditError, Setting};
+use crate::vllm::cli;
+use app::model::{Origin, PendingChange};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// Values by the name of their field. A field that is not set is not among them.
+pub type Values = BTreeMap<String, String>;
+
+/// The name of the field for all arguments that have none of their own.
+pub const REST: &str = "args";
+
+/// The fields of the form, in its order: the name, and the key in `services.toml` where it is not among the arguments.
+pub const FIELDS: [(&str, Option<&str>); 13] = [
+    ("VLLM_API_URL", Some("api_url")),
+    ("VLLM_MODEL_NAME", Some("model_name")),
+    ("CUDA_VISIBLE_DEVICES", Some("cuda_visible_devices")),
+    ("GPU_MEMORY_UTILIZATION", Some("gpu_memory_utilization")),
+    ("VLLM_MODEL", Some("model")),
+    ("--max-model-len", None),
+    ("--quantization", None),
+    ("--tensor-parallel-size", None),
+    ("--dtype", None),
+    ("--lora-modules", None),
+    (REST, None),
+    ("VLLM_IMAGE", Some("image")),
+    ("HF_HOME", Some("hf_home")),
+];
+
+/// The secrets of the form, and their keys.
+pub const SECRETS: [(&str, &str); 2] = [("HF_TOKEN", "hf_token"), ("VLLM_API_KEY", "api_key")];
+
+/// What becomes of a secret.
+#[derive(Clone, PartialEq, Eq)]
+pub enum SecretChange {
+    /// This one, from now on.
+    Set(String),
+    /// None.
+    Remove,
+}
+
+/// What a person sends.
+#[derive(Clone, Default)]
+pub struct Wanted {
+    /// All values; a field that is not among them is to be unset.
+    pub values: Values,
+    /// Secrets that change.
+    pub secrets: BTreeMap<String, SecretChange>,
+}
+
+/// What is wrong with a field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wrong {
+    /// The value is not allowed; the words of its type say what is.
+    Value {
+        /// The field.
+        field: String,
+        /// What is allowed.
+        allowed: String,
+    },
+    /// A flag or the environment sets it.
+    ReadOnly {
+        /// The field.
+        field: String,
+    },
+    /// A folder that no setting lets into containers.
+    Folder {
+        /// The field.
+        field: String,
+        /// The folder.
+        folder: String,
+    },
+    /// An argument.
+    Argument(cli::Wrong),
+    /// The list of arguments cannot be read.
+    Words {
+        /// The field.
+        field: String,
+        /// Why not.
+        why: cli::QuoteError,
+    },
+    /// The file as a whole is not taken.
+    File {
+        /// Why not.
+        detail: String,
+    },
+}
+
+/// The settings in force, as texts.
+pub fn values(config: &ServiceConfig) -> Values {
+    let (typed, rest) = cli::split(&config.args.value);
+    let words = |list: &[String]| Some(cli::quote(list)).filter(|t| !t.is_empty());
+    let all = [
+        ("VLLM_API_URL", Some(config.api_url.value.to_string())),
+        ("VLLM_MODEL_NAME", Some(config.model_name.value.clone())),
+        ("CUDA_VISIBLE_DEVICES", Some(config.gpus.value.to_string())),
+        ("GPU_MEMORY_UTILIZATION", Some(config.gpu_memory_utilization.value.to_string())),
+        ("VLLM_MODEL", config.model.value.clone()),
+        ("--max-model-len", typed.max_model_len),
+        ("--quantization", typed.quantization),
+        ("--tensor-parallel-size", typed.tensor_parallel_size),
+        ("--dtype", typed.dtype),
+        ("--lora-modules", words(&typed.lora_modules)),
+        (REST, words(&crate::redact::redact(&rest))),
+        ("VLLM_IMAGE", Some(config.image.value.to_string())),
+        ("HF_HOME", config.hf_home.value.as_ref().map(|p| p.display().to_string())),
+    ];
+    all.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+}
+
+/// Where a field's value comes from.
+pub fn origin<'a>(config: &'a ServiceConfig, field: &str) -> &'a Origin {
+    match field {
+        "VLLM_API_URL" => &config.api_url.origin,
+        "VLLM_MODEL_NAME" => &config.model_name.origin,
+        "CUDA_VISIBLE_DEVICES" => &config.gpus.origin,
+        "GPU_MEMORY_UTILIZATION" => &config.gpu_memory_utilization.origin,
+        "VLLM_MODEL" => &config.model.origin,
+        "VLLM_IMAGE" => &config.image.origin,
+        "HF_HOME" => &config.hf_home.origin,
+        "HF_TOKEN" => &config.hf_token.origin,
+        "VLLM_API_KEY" => &config.api_key.origin,
+        _ => &config.args.origin,
+    }
+}
+
+/// Set by a flag or the environment, which win over what the page could write.
+pub fn is_read_only(config: &ServiceConfig, field: &str) -> bool {
+    matches!(origin(config, field), Origin::Flag | Origin::Environment)
+}
+
+/// What differs, by name, in the order of the form.
+pub fn changes(running: &Values, next: &Values) -> Vec<PendingChange> {
+    let names: BTreeSet<&str> = running.keys().chain(next.keys()).map(String::as_str).collect();
+    let place = |name: &str| FIELDS.iter().position(|(n, _)| *n == name).unwrap_or(FIELDS.len());
+    let mut all: Vec<PendingChange> = names
+        .into_iter()
+        .filter(|name| running.get(*name) != next.get(*name))
+        .map(|name| PendingChange {
+            name: name.to_owned(),
+            running: running.get(name).cloned(),
+            next: next.get(name).cloned(),
+        })
+        .collect();
+    all.sort_by_key(|c| place(&c.name));
+    all
+}
+
+/// What wanted settings come to: the file with them in it, and the settings as they would be read from that.
+pub struct Candidate {
+    /// The file's text now.
+    pub before: String,
+    /// The file's text with them.
+    pub after: String,
+    /// The service as it would be.
+    pub service: ServiceConfig,
+    /// All settings as they would be.
+    pub config: Config,
+}
+
+/// Puts wanted settings beside those in force, without writing anything.
+///
+/// # Errors
+/// All that is wrong, field by field.
+pub fn candidate(
+    sources: &Sources,
+    path: &Path,
+    now: &ServiceConfig,
+    folders: &[PathBuf],
+    wanted: &Wanted,
+) -> Result<Candidate, Vec<Wrong>> {
+    let mut wrong = Vec::new();
+    let current = values(now);
+    let mut settings = Vec::new();
+    let differs = |name: &str| wanted.values.get(name) != current.get(name);
+    for (name, key) in FIELDS {
+        let Some(key) = key.filter(|_| differs(name)) else { continue };
+        if is_read_only(now, name) {
+            wrong.push(Wrong::ReadOnly { field: name.to_owned() });
+            continue;
+        }
+        let value = wanted.values.get(name).cloned();
+        if let Some(value) = &value
+            && matches!(name, "VLLM_MODEL" | "HF_HOME")
+            && value.starts_with('/')
+            && !is_let_in(value, folders)
+        {
+            wrong.push(Wrong::Folder { field: name.to_owned(), folder: value.clone() });
+        }
+        settings.push(Setting::Key(key, value));
+    }
+    if FIELDS.iter().any(|(name, key)| key.is_none() && differs(name)) {
+        match arguments(&wanted.values, now, folders) {
+            Ok(args) => settings.push(Setting::Args(args)),
+            Err(all) => wrong.extend(all),
+        }
+    }
+    for (name, key) in SECRETS {
+        let Some(change) = wanted.secrets.get(name) else { continue };
+        if is_read_only(now, name) {
+            wrong.push(Wrong::ReadOnly { field: name.to_owned() });
+            continue;
+        }
+        settings.push(Setting::Key(
+            key,
+            match change {
+                SecretChange::Set(text) => Some(text.clone()),
+                SecretChange::Remove => None,
+            },
+        ));
+    }
+    let file = |error: EditError| vec![Wrong::File { detail: error.to_string() }];
+    let before = edit::text(path).map_err(file)?;
+    let after = edit::with(&before, &now.name, settings).map_err(file)?;
+    match sources.load_text(&after) {
+        Ok(config) => {
+            let service = config.services.iter().find(|s| s.name == now.name).cloned();
+            match service.filter(|_| wrong.is_empty()) {
+                Some(service) => Ok(Candidate { before, after, service, config }),
+                None if wrong.is_empty() => {
+                    let detail = format!("services.toml lists no service named {}", now.name);
+                    Err(vec![Wrong::File { detail }])
+                }
+                None => Err(wrong),
+            }
+        }
+        Err(error) => {
+            wrong.extend(error.0.into_iter().map(|line| of_line(&line, &now.name)));
+            Err(wrong)
+        }
+    }
+}
+
+/// The file's complaint about a field: `[service NAME: ]FIELD (services.toml): "x" is not allowed: allowed is …`.
+fn of_line(line: &str, service: &app::model::ServiceName) -> Wrong {
+    let rest = line.strip_prefix(&format!("service {service}: ")).unwrap_or(line);
+    let named = FIELDS.iter().map(|(name, _)| *name).chain(SECRETS.map(|(name, _)| name));
+    let field =
+        named.into_iter().find(|name| rest.strip_prefix(name).is_some_and(|r| r.starts_with([' ', ':'])));
+    match (field, rest.split_once("is not allowed: ")) {
+        (Some(field), Some((_, allowed))) => {
+            Wrong::Value { field: field.to_owned(), allowed: allowed.to_owned() }
+        }
+        _ => Wrong::File { detail: line.to_owned() },
+    }
+}
+
+/// The list of arguments that the fields come to.
+fn arguments(values: &Values, now: &ServiceConfig, folders: &[PathBuf]) -> Result<Vec<String>, Vec<Wrong>> {
+    let mut wrong = Vec::new();
+    let get = |name: &str| values.get(name).cloned();
+    let mut list = |name: &str| {
+        cli::words(values.get(name).map_or("", String::as_str)).unwrap_or_else(|why| {
+            wrong.push(Wrong::Words { field: name.to_owned(), why });
+            Vec::new()
+        })
+    };
+    let (modules, mut rest) = (list("--lora-modules"), list(REST));
+    let hidden_lost = !reveal(&mut rest, &cli::split(&now.args.value).1);
+    if hidden_lost {
+        let allowed = "a hidden value can stay where it is, or be written anew".to_owned();
+        wrong.push(Wrong::Value { field: REST.to_owned(), allowed });
+    }
+    for name in ["--max-model-len", "--tensor-parallel-size"] {
+        let Some(value) = values.get(name) else { continue };
+        let number = value.trim_end_matches(['k', 'K', 'm', 'M', 'g', 'G']);
+        let fits = match name {
+            "--max-model-len" => value == "auto" || number.parse::<f64>().is_ok_and(|n| n > 0.0 && n < 1e12),
+            _ => value.parse::<u32>().is_ok_and(|n| (1..=1024).contains(&n)),
+        };
+        if !fits {
+            let allowed = match name {
+                "--max-model-len" => "a number of tokens, such as 8192 or 8k",
+                _ => "a number of GPUs from 1 to 1024",
+            };
+            wrong.push(Wrong::Value { field: name.to_owned(), allowed: allowed.to_owned() });
+        }
+    }
+    for name in ["--quantization", "--dtype"] {
+        let plain =
+            |v: &String| v.len() <= 64 && v.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c));
+        if values.get(name).is_some_and(|v| !plain(v) || v.starts_with('-')) {
+            let allowed = "letters, digits, '_', '-' and '.'".to_owned();
+            wrong.push(Wrong::Value { field: name.to_owned(), allowed });
+        }
+    }
+    for module in &modules {
+        let path = cli::lora_path(module);
+        match path {
+            None => wrong.push(Wrong::Value {
+                field: "--lora-modules".to_owned(),
+                allowed: "NAME=PATH or NAME=ORG/REPOSITORY, separated by spaces".to_owned(),
+            }),
+            Some(path) if path.starts_with('/') && !is_let_in(&path, folders) => {
+                wrong.push(Wrong::Folder { field: "--lora-modules".to_owned(), folder: path });
+            }
+            Some(_) => {}
+        }
+    }
+    wrong.extend(cli::check(&rest).wrong.into_iter().map(Wrong::Argument));
+    let typed = cli::Typed {
+        max_model_len: get("--max-model-len"),
+        quantization: get("--quantization"),
+        tensor_parallel_size: get("--tensor-parallel-size"),
+        dtype: get("--dtype"),
+        lora_modules: modules,
+    };
+    if wrong.is_empty() { Ok(cli::join(&typed, &rest)) } else { Err(wrong) }
+}
+
+/// Puts secrets that were shown as dots back to where they stood. False where one has lost its place.
+fn reveal(rest: &mut [String], standing: &[String]) -> bool {
+    let shown = crate::redact::redact(standing);
+    let mut whole = true;
+    let mut used = Vec::new();
+    for at in 0..rest.len() {
+        let before = at.checked_sub(1).and_then(|b| rest.get(b)).cloned();
+        let Some(word) = rest.get_mut(at).filter(|w| w.contains('…')) else { continue };
+        let found = (0..shown.len()).find(|i| {
+            let same_before = i.checked_sub(1).map(|b| &standing[b]) == before.as_ref();
+            !used.contains(i)
+                && shown[*i] == *word
+                && standing[*i] != shown[*i]
+                && (same_before || word.contains('='))
+        });
+        match found {
+            Some(i) => {
+                used.push(i);
+                word.clone_from(&standing[i]);
+            }
+            None => whole = false,
+        }
+    }
+    whole
+}
+
+/// Whether a folder lies in one of those that the owner lets into containers. Links are followed first.
+pub fn is_let_in(path: &str, folders: &[PathBuf]) -> bool {
+    let path = Path::new(path);
+    let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let climbs = path.components().any(|c| c == std::path::Component::ParentDir);
+    let inside = |folder: &PathBuf| {
+        let folder = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.clone());
+        folder.parent().is_some() && real.starts_with(&folder)
+    };
+    !climbs && path.is_absolute() && folders.iter().any(inside)
+}

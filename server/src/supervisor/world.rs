@@ -1,0 +1,257 @@
+//! The picture of the world that viewers are shown: the latest object of everything, and who looks.
+//!
+//! In: what tasks and watchers put. Out: the same objects, shared, and a number that changes whenever one of them does.
+
+use crate::gpu::Owner;
+use crate::store::Store;
+use app::model::{
+    BootStatus, Candidate, ForeignProcess, Gpu, GpuStatus, Host, Image, RuntimeKind, Service, ServiceMetrics,
+    ServiceName,
+};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use tokio::sync::watch;
+
+/// What is known of everything. Tasks write their part; viewers compare what they showed last with what is here now.
+pub struct World {
+    services: RwLock<Vec<Arc<Service>>>,
+    gpus: watch::Sender<Arc<Vec<Gpu>>>,
+    metrics: RwLock<Vec<Arc<ServiceMetrics>>>,
+    images: RwLock<Vec<Arc<Image>>>,
+    owners: Mutex<Vec<Owner>>,
+    host: RwLock<Arc<Host>>,
+    changed: watch::Sender<u64>,
+    viewers: AtomicUsize,
+    looked_at: tokio::sync::Notify,
+}
+
+impl World {
+    pub(super) fn new(state_dir: String) -> Arc<Self> {
+        let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let host = Host {
+            name,
+            gpu: GpuStatus::NoDriver,
+            candidates: Vec::new(),
+            foreign: Vec::new(),
+            state_dir,
+            boot: BootStatus::Unknown,
+        };
+        Arc::new(Self {
+            services: RwLock::default(),
+            gpus: watch::Sender::default(),
+            metrics: RwLock::default(),
+            images: RwLock::default(),
+            owners: Mutex::default(),
+            host: RwLock::new(Arc::new(host)),
+            changed: watch::Sender::new(0),
+            viewers: AtomicUsize::new(0),
+            looked_at: tokio::sync::Notify::new(),
+        })
+    }
+
+    fn tell(&self) {
+        self.changed.send_modify(|n| *n += 1);
+    }
+
+    /// Changes whenever something here does.
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// All services, in the order of the page.
+    pub fn services(&self) -> Vec<Arc<Service>> {
+        self.services.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// One service.
+    pub fn service(&self, name: &ServiceName) -> Option<Arc<Service>> {
+        self.services.read().unwrap_or_else(PoisonError::into_inner).iter().find(|s| s.name == *name).cloned()
+    }
+
+    /// All GPUs.
+    pub fn gpus(&self) -> Arc<Vec<Gpu>> {
+        self.gpus.borrow().clone()
+    }
+
+    /// Changes with every reading of the GPUs that differs from the one before.
+    pub fn watch_gpus(&self) -> watch::Receiver<Arc<Vec<Gpu>>> {
+        self.gpus.subscribe()
+    }
+
+    /// To whom processes belong.
+    pub fn owners(&self) -> Vec<Owner> {
+        self.owners.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Says which processes, or which container's, belong to a service.
+    pub fn put_owner(&self, owner: Owner) {
+        let mut owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
+        match owners.iter_mut().find(|o| o.service == owner.service) {
+            Some(old) => *old = owner,
+            None => owners.push(owner),
+        }
+    }
+
+    /// What services have counted.
+    pub fn metrics(&self) -> Vec<Arc<ServiceMetrics>> {
+        self.metrics.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts what a service has counted.
+    pub fn put_metrics(&self, new: ServiceMetrics) {
+        let mut metrics = self.metrics.write().unwrap_or_else(PoisonError::into_inner);
+        match metrics.iter_mut().find(|m| m.service == new.service) {
+            Some(old) if **old == new => return,
+            Some(old) => *old = Arc::new(new),
+            None => metrics.push(Arc::new(new)),
+        }
+        drop(metrics);
+        self.tell();
+    }
+
+    /// Images that services name.
+    pub fn images(&self) -> Vec<Arc<Image>> {
+        self.images.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes an image's object, which is made where it is missing. Nothing is told when it stays the same.
+    pub fn change_image(&self, reference: &str, change: impl FnOnce(&mut Image)) {
+        let mut images = self.images.write().unwrap_or_else(PoisonError::into_inner);
+        let old = images.iter().position(|i| i.reference == reference);
+        let mut new = match old.and_then(|at| images.get(at)) {
+            Some(old) => Image::clone(old),
+            None => Image { reference: reference.to_owned(), local: None, pull: None, newer: None },
+        };
+        change(&mut new);
+        match old.and_then(|at| images.get_mut(at)) {
+            Some(old) if **old == new => return,
+            Some(old) => *old = Arc::new(new),
+            None => images.push(Arc::new(new)),
+        }
+        drop(images);
+        self.tell();
+    }
+
+    /// Forgets images that are not wanted any more.
+    pub fn keep_images(&self, wanted: impl Fn(&Image) -> bool) {
+        let mut images = self.images.write().unwrap_or_else(PoisonError::into_inner);
+        let before = images.len();
+        images.retain(|image| wanted(image));
+        let news = images.len() != before;
+        drop(images);
+        if news {
+            self.tell();
+        }
+    }
+
+    /// Takes a service away.
+    pub fn remove_service(&self, name: &ServiceName) {
+        self.services.write().unwrap_or_else(PoisonError::into_inner).retain(|s| s.name != *name);
+        self.owners.lock().unwrap_or_else(PoisonError::into_inner).retain(|o| o.service != *name);
+        self.tell();
+    }
+
+    /// The machine.
+    pub fn host(&self) -> Arc<Host> {
+        self.host.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts a service's new object in its place. Nothing happens when it is the same.
+    pub fn put_service(&self, service: Service) {
+        let mut services = self.services.write().unwrap_or_else(PoisonError::into_inner);
+        match services.iter_mut().find(|s| s.name == service.name) {
+            Some(old) if **old == service => return,
+            Some(old) => *old = Arc::new(service),
+            None => services.push(Arc::new(service)),
+        }
+        drop(services);
+        self.tell();
+    }
+
+    /// Puts what the GPUs show.
+    pub fn put_gpus(&self, gpus: Vec<Gpu>, status: GpuStatus) {
+        let mut news = self.gpus.send_if_modified(|old| {
+            let differs = **old != gpus;
+            if differs {
+                *old = Arc::new(gpus);
+            }
+            differs
+        });
+        news |= self.change_host(|host| host.gpu = status);
+        if news {
+            self.tell();
+        }
+    }
+
+    /// Says whether the dashboard is started with the machine.
+    pub(super) fn put_boot(&self, boot: BootStatus) {
+        if self.change_host(|host| host.boot = boot) {
+            self.tell();
+        }
+    }
+
+    pub(super) fn put_found(&self, candidates: Option<Vec<Candidate>>, foreign: Option<Vec<ForeignProcess>>) {
+        let news = self.change_host(|host| {
+            if let Some(candidates) = candidates {
+                host.candidates = candidates;
+            }
+            if let Some(foreign) = foreign {
+                host.foreign = foreign;
+            }
+        });
+        if news {
+            self.tell();
+        }
+    }
+
+    pub(super) fn change_host(&self, change: impl FnOnce(&mut Host)) -> bool {
+        let mut host = self.host.write().unwrap_or_else(PoisonError::into_inner);
+        let mut new = Host::clone(&host);
+        change(&mut new);
+        let news = new != **host;
+        if news {
+            *host = Arc::new(new);
+        }
+        news
+    }
+
+    /// Remembers that something real was managed here: never again a silent demo.
+    pub fn managed(&self, store: &Store, kind: RuntimeKind) {
+        let key = if kind == RuntimeKind::Docker { "used-docker" } else { "used-process" };
+        if store.fact(key).is_none() {
+            store.set_fact(key, "1");
+        }
+    }
+
+    /// Somebody looks, until the seat is dropped.
+    pub fn take_seat(self: &Arc<Self>) -> Seat {
+        self.viewers.fetch_add(1, Ordering::Relaxed);
+        self.looked_at.notify_waiters();
+        Seat(self.clone())
+    }
+
+    /// How many look.
+    pub fn viewers(&self) -> usize {
+        self.viewers.load(Ordering::Relaxed)
+    }
+
+    /// Waits until somebody looks.
+    pub async fn wait_for_viewers(&self) {
+        loop {
+            let looked_at = self.looked_at.notified();
+            if self.viewers() > 0 {
+                return;
+            }
+            looked_at.await;
+        }
+    }
+}
+
+/// One viewer of the world.
+pub struct Seat(Arc<World>);
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.viewers.fetch_sub(1, Ordering::Relaxed);
+    }
+}
