@@ -351,3 +351,160 @@ pub fn is_let_in(path: &str, folders: &[PathBuf]) -> bool {
     };
     !climbs && path.is_absolute() && folders.iter().any(inside)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Flags;
+    use proptest::prelude::*;
+
+    struct Place {
+        dir: tempfile::TempDir,
+        sources: Sources,
+    }
+
+    impl Place {
+        fn new(toml: &str, env: &[(&str, &str)]) -> Self {
+            let dir = tempfile::tempdir().expect("a temporary folder");
+            std::fs::write(dir.path().join("services.toml"), toml).expect("written");
+            let mut env: BTreeMap<String, String> =
+                env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+            env.insert("SERVICES_STATE_DIR".into(), dir.path().display().to_string());
+            Self { sources: Sources { flags: Flags::default(), env }, dir }
+        }
+
+        fn now(&self) -> ServiceConfig {
+            self.sources.load().expect("valid").services.remove(0)
+        }
+
+        fn with(&self, pairs: &[(&str, &str)]) -> Result<ServiceConfig, Vec<Wrong>> {
+            let mut wanted = Wanted { values: values(&self.now()), ..Wanted::default() };
+            for (name, value) in pairs {
+                if value.is_empty() {
+                    wanted.values.remove(*name);
+                } else {
+                    wanted.values.insert((*name).to_owned(), (*value).to_owned());
+                }
+            }
+            let folders = [self.dir.path().join("let-in")];
+            let path = self.dir.path().join("services.toml");
+            candidate(&self.sources, &path, &self.now(), &folders, &wanted).map(|c| c.service)
+        }
+    }
+
+    const FILE: &str = "# mine\n[[service]]\nname = \"vllm\" # the one\nmodel = \"a/b\"\nargs = [\"--max-model-len\", \"8192\", \"--seed\", \"7\"]\n";
+
+    #[test]
+    fn typed_fields_and_the_rest_are_one_list_in_the_file() {
+        let place = Place::new(FILE, &[]);
+        assert_eq!(values(&place.now())["--max-model-len"], "8192");
+        assert_eq!(values(&place.now())[REST], "--seed 7");
+        let new =
+            place.with(&[("--max-model-len", ""), ("--dtype", "half"), (REST, "--seed 8 --enforce-eager")]);
+        let new = new.expect("allowed");
+        assert_eq!(new.args.value, ["--dtype", "half", "--seed", "8", "--enforce-eager"]);
+        assert_eq!(values(&new)["--dtype"], "half");
+    }
+
+    #[test]
+    fn what_is_set_back_to_nothing_leaves_the_file() {
+        let place = Place::new(FILE, &[]);
+        let new = place.with(&[("VLLM_MODEL", ""), ("--max-model-len", ""), (REST, "")]).expect("allowed");
+        assert_eq!((new.model.value, new.args.value.len()), (None, 0));
+    }
+
+    #[test]
+    fn no_value_leaves_its_field() {
+        let place = Place::new(FILE, &[]);
+        std::fs::create_dir_all(place.dir.path().join("let-in/model")).expect("made");
+        std::os::unix::fs::symlink("/etc", place.dir.path().join("let-in/out")).expect("linked");
+        let folder = |name: &str| place.dir.path().join("let-in").join(name).display().to_string();
+        assert!(place.with(&[("VLLM_MODEL", &folder("model"))]).is_ok());
+        for (field, value) in [
+            ("VLLM_MODEL", "/etc"),
+            ("VLLM_MODEL", "/var/run/docker.sock"),
+            ("VLLM_MODEL", &folder("../../..")),
+            ("VLLM_MODEL", &folder("out")),
+            ("VLLM_MODEL", "--privileged"),
+            ("HF_HOME", "/"),
+            ("HF_HOME", "/etc"),
+            ("HF_HOME", "/a:/b"),
+            ("--lora-modules", "x=/etc"),
+            ("--lora-modules", "x"),
+            ("--lora-modules", "{\"name\":\"x\",\"path\":\"/etc\"}"),
+            ("--quantization", "awq --privileged"),
+            ("--dtype", "--host=0.0.0.0"),
+            ("--max-model-len", "-1; rm"),
+            ("--tensor-parallel-size", "0"),
+            (REST, "--port 1"),
+            (REST, "--host 0.0.0.0"),
+            (REST, "--model other"),
+            (REST, "--privileged"),
+            (REST, "stray"),
+            (REST, "--seed $(id)"),
+            (REST, "--seed 1; reboot"),
+            (REST, "'unclosed"),
+            ("VLLM_IMAGE", "x --privileged"),
+            ("VLLM_IMAGE", "../../x"),
+            ("VLLM_API_URL", "http://user:pass@h"),
+            ("CUDA_VISIBLE_DEVICES", "0 --privileged"),
+            ("GPU_MEMORY_UTILIZATION", "2"),
+            ("VLLM_MODEL_NAME", "-x"),
+        ] {
+            assert!(place.with(&[(field, value)]).is_err(), "{field}={value}");
+        }
+    }
+
+    #[test]
+    fn what_the_environment_says_is_not_ours_to_change() {
+        let place = Place::new(FILE, &[("GPU_MEMORY_UTILIZATION", "0.3")]);
+        let wrong = place.with(&[("GPU_MEMORY_UTILIZATION", "0.9")]).expect_err("refused");
+        assert_eq!(wrong, [Wrong::ReadOnly { field: "GPU_MEMORY_UTILIZATION".into() }]);
+        assert!(place.with(&[("--dtype", "half")]).is_ok(), "what it does not say is");
+    }
+
+    #[test]
+    fn a_secret_among_the_arguments_is_shown_as_dots_and_stays_what_it_is() {
+        let file = "[[service]]\nname = \"vllm\"\nargs = [\"--api-key\", \"sk-geheim\", \"--seed\", \"7\"]\n";
+        let place = Place::new(file, &[]);
+        assert!(!format!("{:?}", values(&place.now())).contains("sk-geheim"));
+        let mut rest = vec!["--api-key".to_owned(), "…".to_owned(), "--seed".to_owned(), "8".to_owned()];
+        assert!(reveal(&mut rest, &place.now().args.value));
+        assert_eq!(rest, ["--api-key", "sk-geheim", "--seed", "8"]);
+        let mut moved = vec!["--seed".to_owned(), "…".to_owned()];
+        assert!(!reveal(&mut moved, &place.now().args.value), "dots elsewhere mean nothing");
+    }
+
+    #[test]
+    fn a_wrong_value_is_told_by_its_field() {
+        let place = Place::new(FILE, &[]);
+        let wrong =
+            place.with(&[("GPU_MEMORY_UTILIZATION", "2"), ("VLLM_IMAGE", "A B")]).expect_err("refused");
+        for field in ["GPU_MEMORY_UTILIZATION", "VLLM_IMAGE"] {
+            assert!(
+                wrong.iter().any(|w| matches!(w, Wrong::Value { field: f, .. } if f == field)),
+                "{wrong:?}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_typed_either_reads_back_the_same_or_is_refused(
+            name in 0..FIELDS.len(),
+            text in "[ -~äЖ\\n]{0,40}",
+        ) {
+            let place = Place::new(FILE, &[]);
+            let (name, _) = FIELDS[name];
+            let text = text.trim();
+            if let Ok(new) = place.with(&[(name, text)]) {
+                // Spelled another way, it means the same: read back and sent again nothing changes.
+                let again = values(&new);
+                let place = Place::new(FILE, &[]);
+                let pairs: Vec<(&str, &str)> = FIELDS.iter().map(|(n, _)| (*n, again.get(*n).map_or("", String::as_str))).collect();
+                let twice = place.with(&pairs);
+                prop_assert!(twice.is_ok_and(|t| values(&t) == again));
+            }
+        }
+    }
+}

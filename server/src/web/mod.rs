@@ -22,6 +22,8 @@ use leptos::config::LeptosOptions;
 use std::path::Path;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
+use tower_http::CompressionLevel;
+use tower_http::compression::CompressionLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::services::ServeDir;
 
@@ -63,6 +65,21 @@ const BODY_LIMIT: usize = 64 << 10;
 /// A log to explain may be large.
 const LOG_LIMIT: usize = 64 << 20;
 
+/// The parts that the server alone writes.
+fn parts() -> Router<Site> {
+    Router::new()
+        .route("/parts/settings/{name}", get(parts::settings).post(parts::save))
+        .route("/parts/settings/{name}/check", post(parts::check))
+        .route("/parts/settings/{name}/paste", post(parts::paste))
+        .route("/parts/settings/{name}/use", post(parts::use_model))
+        .route("/parts/settings/{name}/restore", post(parts::restore))
+        .route("/parts/models/delete", post(parts::delete_model))
+        .route("/parts/models/{name}", get(parts::models))
+        .route("/parts/images", get(parts::images))
+        .route("/parts/images/remove", post(parts::remove_image))
+        .route("/parts/images/prune", post(parts::prune_images))
+}
+
 /// All routes, behind all walls.
 pub fn router(site: Site, hosts: Hosts, assets: &Path) -> Router {
     let files = ServeDir::new(assets.join("pkg")).precompressed_br().precompressed_gzip();
@@ -70,9 +87,13 @@ pub fn router(site: Site, hosts: Hosts, assets: &Path) -> Router {
         .route("/explain", get(explain::form).post(explain::page))
         .route("/api/explain", post(explain::api))
         .layer(RequestBodyLimitLayer::new(LOG_LIMIT));
-    Router::new()
+    // Pages are text, and much of it the same words. The stream and the logs are never compressed: they must not wait.
+    let pages = Router::new()
         .route("/", get(page::services))
         .route("/services/{name}", get(page::service))
+        .merge(parts())
+        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest));
+    Router::new()
         .route("/preferences", post(page::preferences))
         .route("/favicon.svg", get(page::icon))
         .route("/healthz", get(api::healthz))
@@ -86,22 +107,13 @@ pub fn router(site: Site, hosts: Hosts, assets: &Path) -> Router {
         .route("/api/images", get(api::images))
         .route("/api/services/{name}/logs", get(api::logs))
         .route("/api/services/{name}/container-logs", get(api::container_logs))
-        .route("/parts/settings/{name}", get(parts::settings).post(parts::save))
-        .route("/parts/settings/{name}/check", post(parts::check))
-        .route("/parts/settings/{name}/paste", post(parts::paste))
-        .route("/parts/settings/{name}/use", post(parts::use_model))
-        .route("/parts/settings/{name}/restore", post(parts::restore))
-        .route("/parts/models/delete", post(parts::delete_model))
-        .route("/parts/models/{name}", get(parts::models))
-        .route("/parts/images", get(parts::images))
-        .route("/parts/images/remove", post(parts::remove_image))
-        .route("/parts/images/prune", post(parts::prune_images))
         .route("/api/stream", get(stream::stream))
         .route("/api/fn/{function}", post(page::server_function))
         .route("/api/{*rest}", any(problem::no_such_place))
         .nest_service("/pkg", files)
         .fallback(page::not_found)
         .layer(RequestBodyLimitLayer::new(BODY_LIMIT))
+        .merge(pages.layer(RequestBodyLimitLayer::new(BODY_LIMIT)))
         .merge(logs)
         .method_not_allowed_fallback(problem::wrong_method)
         .with_state(site)

@@ -117,12 +117,12 @@ async fn settings_view(
     name: &ServiceName,
     writing: Option<&Wanted>,
 ) -> Result<SettingsView, ApiError> {
-    let (config, _) = site.fleet.config_of(name)?;
+    let (config, kind) = site.fleet.config_of(name)?;
     let now = fields::values(&config);
     let shown = writing.map_or_else(|| now.clone(), |w| w.values.clone());
     let checked = match writing {
         Some(writing) => checked_view(site, name, writing).await,
-        None => CheckedView::default(),
+        None => CheckedView { command: Some(site.fleet.command_of(&config, kind)), ..CheckedView::default() },
     };
     let wrong = |field: &str| checked.troubles.iter().any(|t| t.field() == Some(field));
     let fields = FIELDS

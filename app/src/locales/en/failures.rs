@@ -164,7 +164,7 @@ pub fn advice(it: Advice, facts: &Facts) -> String {
         Advice::FreeHostMemory => "Free memory on the machine, or ask for less of it.".to_owned(),
         Advice::FreeDisk => "Free disk space, then start again.".to_owned(),
         Advice::PullImage => match &facts.subject {
-            Some(image) => format!("Fetch it: docker pull {image}"),
+            Some(image) => format!("Fetch it with Pull image, or docker pull {image}."),
             None => "Fetch the image.".to_owned(),
         },
         Advice::StartAgain => "Start it again.".to_owned(),

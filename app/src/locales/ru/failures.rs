@@ -157,7 +157,7 @@ pub fn advice(it: Advice, facts: &Facts) -> String {
         Advice::FreeHostMemory => "Освободите память машины или просите её меньше.".to_owned(),
         Advice::FreeDisk => "Освободите место на диске и запустите снова.".to_owned(),
         Advice::PullImage => match &facts.subject {
-            Some(image) => format!("Скачайте его: docker pull {image}"),
+            Some(image) => format!("Скачайте его: «Скачать образ» или docker pull {image}."),
             None => "Скачайте образ.".to_owned(),
         },
         Advice::StartAgain => "Запустите снова.".to_owned(),
