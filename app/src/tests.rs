@@ -64,6 +64,7 @@ pub fn boot(services: Vec<Service>) -> Boot {
                 foreign: Vec::new(),
                 state_dir: String::new(),
                 boot: BootStatus::Unknown,
+                images_revision: 0,
             },
             metrics: Vec::new(),
             logs: None,
@@ -293,6 +294,7 @@ fn warnings_stand_in_the_card() {
         auto_remove: true,
         restart_policy: "unless-stopped".into(),
         image_id: None,
+        model: None,
         project: None,
     };
     let html = html(boot(vec![Service {

@@ -35,7 +35,7 @@ test("the stream begins with a snapshot, then come service, run, lines and ping"
   expect(stream.events[0]?.event).toBe("snapshot");
   expect(snapshot.server_version).toMatch(/\d/);
   expect(snapshot.now).toMatch(TIME);
-  expect(snapshot).toMatchObject({ gpus: [], images: [], logs: { service: "vllm" } });
+  expect(snapshot).toMatchObject({ gpus: [], images: [{ reference: "vllm/vllm-openai:latest", pull: null }], logs: { service: "vllm" } });
   expect(snapshot.services[0]).toMatchObject({
     name: "vllm", title: "vLLM", kind: "vllm", runtime: "docker", demo: false, wish: "stopped", model: null,
     uptime_s: null, gpu_memory_bytes: null, image: "vllm/vllm-openai:latest",

@@ -129,6 +129,8 @@ pub struct ServiceConfig {
     pub start_silence: Sourced<u64>,
     /// A short completion is asked for after each start.
     pub smoke_test: Sourced<bool>,
+    /// Folders that the page may hand to containers: what claims to lie in one of them must.
+    pub let_in: Vec<PathBuf>,
     /// The folder of the Hugging Face cache.
     pub hf_home: Sourced<Option<PathBuf>>,
     /// The key of its API.

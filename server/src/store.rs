@@ -390,10 +390,13 @@ impl Store {
     /// What a service's machine must know of earlier dashboards. Failures of an earlier boot do not count.
     pub fn memory(&self, service: &ServiceName) -> Memory {
         let failures = self.fact(&format!("failures/{service}")).unwrap_or_default();
-        let (boot, list) = failures.split_once(' ').unwrap_or_default();
-        let failures = list.split(',').filter(|_| boot == boot_id()).filter_map(|ms| ms.parse().ok());
+        let mut words = failures.split(' ');
+        let same_boot = words.next().is_some_and(|boot| boot == boot_id());
+        let (list, unready) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let failures = list.split(',').filter(|_| same_boot).filter_map(|ms| ms.parse().ok());
         Memory {
             failures: failures.map(Timestamp::from_millis).collect(),
+            unready: unready.parse().ok().filter(|_| same_boot).unwrap_or(0),
             by_hand: self.fact(&format!("by-hand/{service}")).as_deref() == Some("yes"),
         }
     }
@@ -401,7 +404,10 @@ impl Store {
     /// Remembers it.
     pub fn set_memory(&self, service: &ServiceName, memory: &Memory) {
         let list: Vec<String> = memory.failures.iter().map(|at| at.millis().to_string()).collect();
-        self.set_fact(&format!("failures/{service}"), &format!("{} {}", boot_id(), list.join(",")));
+        self.set_fact(
+            &format!("failures/{service}"),
+            &format!("{} {} {}", boot_id(), list.join(","), memory.unready),
+        );
         self.set_fact(&format!("by-hand/{service}"), if memory.by_hand { "yes" } else { "no" });
     }
 

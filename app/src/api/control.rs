@@ -81,11 +81,18 @@ pub trait Control: Send + Sync + 'static {
     /// [`ApiError::UnknownService`], [`ApiError::Stale`] when it does not serve, [`ApiError::Busy`].
     fn smoke_test(&self, caller: &Caller, service: &ServiceName) -> Result<(), ApiError>;
 
-    /// Does something about a service's image. Pulls and checks only begin here; the rest is done when it answers.
+    /// Does something about a service's image. Pulls and checks only begin here; the rest is done when it answers. Unless
+    /// `confirmed`, a restart that would end requests is refused.
     ///
     /// # Errors
     /// [`ApiError::NoImage`], [`ApiError::Image`], [`ApiError::NotOurs`], [`ApiError::Stale`], and those of a command.
-    fn image<'a>(&'a self, caller: &'a Caller, service: &'a ServiceName, verb: ImageVerb) -> Answer<'a>;
+    fn image<'a>(
+        &'a self,
+        caller: &'a Caller,
+        service: &'a ServiceName,
+        verb: ImageVerb,
+        confirmed: bool,
+    ) -> Answer<'a>;
 
     /// Turns the switch that keeps a service running; with `take` the container's own restart policy is ended.
     ///

@@ -1,6 +1,6 @@
 //! Why a command was refused: codes for the page, which has the words.
 
-use crate::model::Verb;
+use crate::model::{ImageVerb, Verb};
 use serde::{Deserialize, Serialize};
 use server_fn::codec::JsonEncoding;
 use server_fn::error::{FromServerFnError, ServerFnErrorErr};
@@ -37,6 +37,16 @@ pub enum ApiError {
         service: String,
         /// What was asked for.
         verb: Verb,
+        /// How many run or wait.
+        requests: u32,
+    },
+    /// Requests are running: moving to another image would end them. Asked for again with `confirmed` it is done.
+    #[error("{requests} requests are running; confirm to restart on the other image all the same")]
+    ImageRequestsRunning {
+        /// The service.
+        service: String,
+        /// What was asked for.
+        action: ImageVerb,
         /// How many run or wait.
         requests: u32,
     },

@@ -56,10 +56,15 @@ pub async fn smoke_test(service: String) -> Result<(), ApiError> {
 /// # Errors
 /// See [`ApiError`].
 #[server(prefix = "/api/fn", endpoint = "image")]
-pub async fn image_action(service: String, action: ImageVerb) -> Result<(), ApiError> {
+pub async fn image_action(
+    service: String,
+    action: ImageVerb,
+    // Requests that run were shown; it is wanted all the same.
+    #[server(default)] confirmed: bool,
+) -> Result<(), ApiError> {
     let name = named(service)?;
     let (control, caller) = context()?;
-    control.image(&caller, &name, action).await
+    control.image(&caller, &name, action, confirmed).await
 }
 
 /// Turn the switch that keeps a service running. `take` ends the container's own restart policy.

@@ -5,7 +5,7 @@ use super::icon::{Icon, icon};
 use super::image::pull_button;
 use crate::api::{self, ApiError};
 use crate::live::World;
-use crate::model::{FailureKind, Release, Service, State, Verb, Wish};
+use crate::model::{FailureKind, ImageVerb, Release, Service, State, Verb, Wish};
 use leptos::prelude::*;
 use server_fn::ServerFn;
 
@@ -82,6 +82,15 @@ pub fn Refusal(world: World, refusal: RwSignal<Option<ApiError>>) -> AnyView {
 pub fn refused(world: World, error: &ApiError, refusal: RwSignal<Option<ApiError>>) -> AnyView {
     let words = world.words;
     let text = (words.error)(error);
+    if let ApiError::ImageRequestsRunning { service, action, .. } = error {
+        let (code, label) = match action {
+            ImageVerb::Back => ("back", words.back_to_image),
+            _ => ("renew", words.renew),
+        };
+        let fields =
+            vec![("service", service.clone()), ("action", code.to_owned()), ("confirmed", "true".to_owned())];
+        return confirm(world, text, api::ImageAction::url(), fields, Icon::Restart, label, refusal);
+    }
     let (service, verb) = match error {
         ApiError::RequestsRunning { service, verb, .. } => (service.clone(), *verb),
         ApiError::WillNotFit { service, verb, .. } => (service.clone(), *verb),
@@ -92,13 +101,28 @@ pub fn refused(world: World, error: &ApiError, refusal: RwSignal<Option<ApiError
         Verb::Stop => ("stop", words.stop_anyway, Icon::Stop),
         Verb::Restart => ("restart", words.restart_anyway, Icon::Restart),
     };
+    let fields = vec![("service", service), ("verb", code.to_owned()), ("confirmed", "true".to_owned())];
+    confirm(world, text, api::Command::url(), fields, mark, label, refusal)
+}
+
+/// What would happen, the button that does it all the same, and the one that does not.
+fn confirm(
+    world: World,
+    text: String,
+    address: &'static str,
+    fields: Vec<(&'static str, String)>,
+    mark: Icon,
+    label: &'static str,
+    refusal: RwSignal<Option<ApiError>>,
+) -> AnyView {
+    let words = world.words;
     let pending = RwSignal::new(false);
     view! {
         <div class="confirm">
             <p>{text}</p>
             <Post
-                address=api::Command::url()
-                fields=[("service", service), ("verb", code.to_owned()), ("confirmed", "true".to_owned())].into()
+                address=address
+                fields=fields
                 class="anyway"
                 mark=mark
                 label=label.to_owned()

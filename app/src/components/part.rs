@@ -25,6 +25,8 @@ mod browser {
 
     /// How long a typist rests before what was typed is checked.
     const REST: Duration = Duration::from_millis(250);
+    /// For so long an answer is newer than the news that it makes itself, in milliseconds.
+    const JUST_NOW_MS: f64 = 3_000.0;
 
     fn find(id: &str) -> Option<Element> {
         document().query_selector(&format!("[data-part=\"{id}\"]")).ok().flatten()
@@ -63,8 +65,10 @@ mod browser {
         });
         Effect::new(move |before: Option<u64>| {
             let now = fresh.get();
-            let empty = before.is_none() && find(&id).is_some_and(|e| e.inner_html().is_empty());
-            if empty || (before.is_some_and(|b| b != now) && !dirty.get_value()) {
+            let place = find(&id);
+            let empty = before.is_none() && place.as_ref().is_some_and(|e| e.inner_html().is_empty());
+            let kept = dirty.get_value() || place.as_ref().is_some_and(is_kept);
+            if empty || (before.is_some_and(|b| b != now) && !kept) {
                 let id = id.clone();
                 leptos::task::spawn_local(async move {
                     if let Some(html) = crate::fetch::text(&format!("/parts/{id}")).await {
@@ -74,6 +78,13 @@ mod browser {
             }
             now
         });
+    }
+
+    /// Something in it waits for a person, or it has only just been answered: that answer is the news.
+    fn is_kept(place: &Element) -> bool {
+        let answered = place.get_attribute("data-answered").and_then(|at| at.parse::<f64>().ok());
+        let just_now = answered.is_some_and(|at| js_sys::Date::now() - at < JUST_NOW_MS);
+        just_now || place.query_selector("[data-hold]").ok().flatten().is_some()
     }
 
     /// The form of this part that an event came from.
@@ -109,9 +120,17 @@ mod browser {
         leptos::task::spawn_local(async move {
             match crate::fetch::part(&address, &body).await {
                 Ok((target, html)) => {
-                    dirty.try_set_value(false);
+                    // A form that was not taken still holds what was written.
+                    let own = target.as_deref().is_none_or(|target| target == id);
+                    if own && !html.contains("data-hold") {
+                        dirty.try_set_value(false);
+                    }
                     drop(form.remove_attribute("aria-busy"));
-                    put(target.as_deref().unwrap_or(&id), &html);
+                    let target = target.as_deref().unwrap_or(&id);
+                    put(target, &html);
+                    if let Some(place) = find(target) {
+                        drop(place.set_attribute("data-answered", &js_sys::Date::now().to_string()));
+                    }
                 }
                 Err(detail) => {
                     drop(form.remove_attribute("aria-busy"));

@@ -192,11 +192,13 @@ fn sentence(
     }
     if let Some(restarts) = service.restarts.clone().filter(|_| matches!(service.state, State::Failed { .. }))
     {
+        let resets = restarts.resets.filter(|_| restarts.next.is_none());
         let text = part(move || {
             let left = restarts.next.map(|at| at.since(world.now.get()).div_ceil(1000));
             (words.restarts)(&restarts, left).into_any()
         });
-        parts.push(view! { <p class="now">{text}</p> }.into_any());
+        let resets = resets.map(|at| format!(" {}", (words.budget_resets)(&exact(at))));
+        parts.push(view! { <p class="now">{text}{resets}</p> }.into_any());
     }
     if let (Some(why), State::Unresponsive { .. } | State::Starting { .. }) =
         (&service.unhealthy, &service.state)

@@ -193,12 +193,9 @@ pub(super) static WORDS: Words = Words {
             format!("The container {container} cannot be adopted, or no longer exists.")
         }
         ApiError::RequestsRunning { requests, verb, .. } => {
-            let end = if *verb == Verb::Restart { "A restart" } else { "A stop" };
-            match requests {
-                1 => format!("1 request is running. {end} ends it."),
-                n => format!("{} requests are running. {end} ends them.", number((*n).into())),
-            }
+            under_way(*requests, if *verb == Verb::Restart { "A restart" } else { "A stop" })
         }
+        ApiError::ImageRequestsRunning { requests, .. } => under_way(*requests, "A restart"),
         ApiError::WillNotFit { needed_bytes, available_bytes, held_by_others, .. } => {
             let (needed, has) = (gib_tenths(*needed_bytes, '.'), gib_tenths(*available_bytes, '.'));
             if *held_by_others {
@@ -298,17 +295,18 @@ pub(super) static WORDS: Words = Words {
 
     restarts: |it, in_s| match in_s {
         Some(seconds) => format!(
-            "It starts again by itself in {seconds} s (failure {} of {} within {} min).",
+            "It starts again by itself in {seconds} s (failure {} of {} within {}).",
             it.failures,
             it.budget,
-            it.window_s / 60
+            window(it.window_s)
         ),
         None => format!(
-            "It failed {} times within {} min and is not started again by itself. Start tries at any time.",
+            "It failed {} times within {} and is not started again by itself. Start tries at any time.",
             it.failures,
-            it.window_s / 60
+            window(it.window_s)
         ),
     },
+    budget_resets: |at| format!("The budget of failures is whole again at {at}."),
     own_policy: |policy| {
         format!("Docker restarts this container by itself ({policy}): also when its configuration is broken.")
     },
@@ -407,6 +405,17 @@ pub(super) static WORDS: Words = Words {
     utc: "UTC",
     number,
 };
+
+fn window(seconds: u64) -> String {
+    if seconds.is_multiple_of(60) { format!("{} min", seconds / 60) } else { format!("{seconds} s") }
+}
+
+fn under_way(requests: u32, end: &str) -> String {
+    match requests {
+        1 => format!("1 request is running. {end} ends it."),
+        n => format!("{} requests are running. {end} ends them.", number(n.into())),
+    }
+}
 
 fn number(number: u64) -> String {
     group(number, ",", 4)

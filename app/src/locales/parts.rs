@@ -1,6 +1,5 @@
 //! What every language must be able to say in the parts that the server alone writes.
 
-use super::Said;
 use crate::api::ApiError;
 use crate::model::*;
 use crate::parts::view::{LeftOut, Misread, Pace, Remark, Token, Trouble};
@@ -98,5 +97,4 @@ pub struct PartWords {
     pub cancel: &'static str,
     pub gib: fn(u64) -> String,
     pub refused: fn(&str) -> String,
-    pub failure: fn(&PullFailure) -> Said,
 }

@@ -192,13 +192,9 @@ pub(super) static WORDS: Words = Words {
             format!("Контейнер {container} нельзя подключить, или его больше нет.")
         }
         ApiError::RequestsRunning { requests, verb, .. } => {
-            let end = if *verb == Verb::Restart { "Перезапуск" } else { "Остановка" };
-            let run = plural((*requests).into(), "Выполняется", "Выполняются", "Выполняется");
-            format!(
-                "{run} {}. {end} их прервёт.",
-                counted((*requests).into(), "запрос", "запроса", "запросов")
-            )
+            under_way(*requests, if *verb == Verb::Restart { "Перезапуск" } else { "Остановка" })
         }
+        ApiError::ImageRequestsRunning { requests, .. } => under_way(*requests, "Перезапуск"),
         ApiError::WillNotFit { needed_bytes, available_bytes, held_by_others, .. } => {
             let (needed, has) = (gib_tenths(*needed_bytes, ','), gib_tenths(*available_bytes, ','));
             if *held_by_others {
@@ -299,17 +295,18 @@ pub(super) static WORDS: Words = Words {
 
     restarts: |it, in_s| match in_s {
         Some(seconds) => format!(
-            "Запустится сам через {seconds} с (сбой {} из {} за {} мин).",
+            "Запустится сам через {seconds} с (сбой {} из {} за {}).",
             it.failures,
             it.budget,
-            it.window_s / 60
+            window(it.window_s)
         ),
         None => format!(
-            "{} за {} мин: сам больше не запускается. «Запустить» пробует в любой момент.",
+            "{} за {}: сам больше не запускается. «Запустить» пробует в любой момент.",
             counted(it.failures.into(), "сбой", "сбоя", "сбоев"),
-            it.window_s / 60
+            window(it.window_s)
         ),
     },
+    budget_resets: |at| format!("Запас попыток восстановится {at}."),
     own_policy: |policy| {
         format!("Docker перезапускает этот контейнер сам ({policy}), даже если его конфигурация сломана.")
     },
@@ -419,6 +416,15 @@ const fn plural(count: u64, one: &'static str, few: &'static str, many: &'static
         (2..=4, _) => few,
         _ => many,
     }
+}
+
+fn window(seconds: u64) -> String {
+    if seconds.is_multiple_of(60) { format!("{} мин", seconds / 60) } else { format!("{seconds} с") }
+}
+
+fn under_way(requests: u32, end: &str) -> String {
+    let run = plural(requests.into(), "Выполняется", "Выполняются", "Выполняется");
+    format!("{run} {}. {end} их прервёт.", counted(requests.into(), "запрос", "запроса", "запросов"))
 }
 
 fn number(number: u64) -> String {

@@ -167,6 +167,7 @@ pub struct Words {
 
     // Restarts and settings to come.
     pub restarts: fn(&Restarts, Option<u64>) -> String,
+    pub budget_resets: fn(&str) -> String,
     pub own_policy: fn(&str) -> String,
     pub take_policy: &'static str,
     pub boot_missing: fn(BootStatus) -> &'static str,

@@ -20,6 +20,9 @@ pub struct Host {
     /// Whether the dashboard itself is started with the system: without it no service is.
     #[serde(default)]
     pub boot: Boot,
+    /// Counts changes of what the engine has: the table of images is loaded again when it changes.
+    #[serde(default)]
+    pub images_revision: u32,
 }
 
 /// Whether the dashboard is started with the system.

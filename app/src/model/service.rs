@@ -414,6 +414,9 @@ pub struct ContainerFacts {
     /// The id of the image that it was created from.
     #[serde(default)]
     pub image_id: Option<String>,
+    /// The model that its command names.
+    #[serde(default)]
+    pub model: Option<String>,
     /// The Compose project that it belongs to.
     #[serde(default)]
     pub project: Option<String>,

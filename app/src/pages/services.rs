@@ -7,7 +7,7 @@ use crate::components::machine::{Found, Gpus};
 use crate::components::part::Part;
 use crate::components::service_card::ServiceCard;
 use crate::live::World;
-use crate::model::{Image, Line, PullState, ServiceKind, ServiceName};
+use crate::model::{Line, ServiceKind, ServiceName};
 use leptos::prelude::*;
 
 /// The page of all services, or `only` of one.
@@ -46,11 +46,7 @@ pub fn services(
     });
     let images = {
         let html = parts.html("images");
-        let fresh = Memo::new(move |_| {
-            world
-                .images
-                .with(|all| all.iter().map(stamp).fold(0_u64, |sum, n| sum.wrapping_mul(31).wrapping_add(n)))
-        });
+        let fresh = Memo::new(move |_| world.host.with(|host| u64::from(host.images_revision)));
         view! { <Part id="images".to_owned() html=html fresh=fresh/> }.into_any()
     };
     let cards = part(move || {
@@ -91,14 +87,4 @@ pub fn services(
         </main>
     }
     .into_any()
-}
-
-/// Another number when the table of images must be another one.
-fn stamp(image: &Image) -> u64 {
-    let id = image
-        .local
-        .as_ref()
-        .map_or(0, |l| l.id.bytes().fold(7_u64, |n, b| n.wrapping_mul(31).wrapping_add(b.into())));
-    let ended = image.pull.as_ref().is_some_and(|p| p.state != PullState::Running);
-    id.wrapping_add(u64::from(ended))
 }

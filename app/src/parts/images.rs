@@ -99,10 +99,10 @@ fn row(it: &ImageRow, words: &PartWords) -> AnyView {
 pub fn asking(it: &Asking, at: &'static str, words: &PartWords) -> AnyView {
     let (text, id) = match it {
         Asking::Remove { id, name, bytes } => ((words.ask_remove)(name, *bytes), id.clone()),
-        Asking::Prune { names, bytes } => ((words.ask_prune)(names, *bytes), String::new()),
+        Asking::Prune { ids, names, bytes } => ((words.ask_prune)(names, *bytes), ids.clone()),
     };
     view! {
-        <div class="news note" role="group" tabindex="-1" data-focus="">
+        <div class="news note" role="group" tabindex="-1" data-focus="" data-hold="">
             <p>{text}</p>
             <form method="post" action=at>
                 <input type="hidden" name="id" value=id/>

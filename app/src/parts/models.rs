@@ -19,9 +19,8 @@ pub fn table(view: &ModelsView, lang: Lang) -> AnyView {
     let freed = view
         .freed
         .map(|freed| view! { <p class="news good" tabindex="-1" data-focus="">{(words.freed)(freed)}</p> });
-    let refused = view.refused.as_ref().map(|why| {
-        let said = (words.failure)(why);
-        view! { <p class="news bad" tabindex="-1" data-focus="">{said.what} " " {said.now}</p> }
+    let refused = view.refused.as_ref().map(|detail| {
+        view! { <p class="news bad" tabindex="-1" data-focus="">{(words.refused)(detail)}</p> }
     });
     let troubles: Vec<_> =
         view.troubles.iter().map(|t| view! { <p class="caution">{t.clone()}</p> }).collect();

@@ -64,6 +64,8 @@ fn news(view: &SettingsView, words: &PartWords) -> Option<AnyView> {
         News::Filled { .. } => ("note", words.filled.to_owned()),
         News::NotUnderstood(why) => ("bad", (words.misread)(why)),
     };
+    // What waits for a person is not taken away under him.
+    let hold = (!matches!(it, News::Saved { .. } | News::Unchanged)).then_some("");
     let more = match it {
         News::Conflict { changes } => Some(diff(changes, words)),
         News::Filled { left_out } if !left_out.is_empty() => {
@@ -80,7 +82,7 @@ fn news(view: &SettingsView, words: &PartWords) -> Option<AnyView> {
     };
     Some(
         view! {
-            <div class=format!("news {class}") role="group" tabindex="-1" data-focus="">
+            <div class=format!("news {class}") role="group" tabindex="-1" data-focus="" data-hold=hold>
                 <p>{text}</p>
                 {more}
             </div>
@@ -112,7 +114,7 @@ fn field(view: &SettingsView, it: &FieldView, words: &PartWords) -> AnyView {
                 aria-describedby=hint.clone()
                 aria-invalid=invalid
             >
-                {it.value.clone()}
+                {escaped(&it.value)}
             </textarea>
         }
         .into_any()
@@ -162,10 +164,17 @@ fn field(view: &SettingsView, it: &FieldView, words: &PartWords) -> AnyView {
     .into_any()
 }
 
+/// Text for the inside of a `<textarea>`, which the renderer writes as it is.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
 fn secret(view: &SettingsView, it: &SecretView, words: &PartWords) -> AnyView {
     let id = format!("{}-{}", view.service, it.name);
     let hint = format!("{id}-hint");
     let state = if it.set { words.secret_set } else { words.secret_not_set };
+    let state =
+        if it.read_only { format!("{state}, {}", (words.set_by)(&it.origin)) } else { state.to_owned() };
     let remove = (it.set && !it.read_only).then(|| {
         view! {
             <label class="tick">
@@ -276,7 +285,7 @@ fn paste(view: &SettingsView, words: &PartWords) -> AnyView {
             <form method="post" action=at class="paste">
                 <label for=field.clone()>{words.paste_hint}</label>
                 <textarea id=field name="command" rows="3" class="mono" spellcheck="false">
-                    {view.pasted.clone()}
+                    {escaped(&view.pasted)}
                 </textarea>
                 <button type="submit">{words.fill}</button>
             </form>

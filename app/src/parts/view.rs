@@ -1,7 +1,7 @@
 //! What the server hands to the parts: plain values, no words for people.
 
 use crate::api::ApiError;
-use crate::model::{MemoryPlan, Origin, PendingChange, PortHolder, PullFailure, Timestamp};
+use crate::model::{MemoryPlan, Origin, PendingChange, PortHolder, Timestamp};
 
 /// The form of one service's settings.
 #[derive(Clone, Debug, Default)]
@@ -56,6 +56,8 @@ pub struct SecretView {
     pub set: bool,
     /// A flag or the environment sets it.
     pub read_only: bool,
+    /// Where it comes from.
+    pub origin: Origin,
 }
 
 /// A device to choose.
@@ -181,6 +183,8 @@ pub enum Trouble {
         /// The folder.
         folder: String,
     },
+    /// A flag that a page may not give to a process.
+    Uncontained(String),
     /// vLLM knows no such flag.
     UnknownFlag {
         /// The flag.
@@ -234,6 +238,7 @@ impl Trouble {
             | Self::NoValue(_)
             | Self::ValueNotTaken(_)
             | Self::OnlyPrints(_)
+            | Self::Uncontained(_)
             | Self::Stray(_) => Some("args"),
             Self::PortOf { .. } => Some("VLLM_API_URL"),
             Self::NoSuchGpu(_) => Some("CUDA_VISIBLE_DEVICES"),
@@ -367,6 +372,8 @@ pub enum Asking {
     },
     /// All that nothing uses.
     Prune {
+        /// Their ids, with commas.
+        ids: String,
         /// Their names.
         names: Vec<String>,
         /// What that frees, at most, in bytes.
@@ -392,7 +399,7 @@ pub struct ModelsView {
     /// A deletion that waits for its confirmation.
     pub asking: Option<Asking>,
     /// Why something was not done.
-    pub refused: Option<PullFailure>,
+    pub refused: Option<String>,
     /// What was freed just now, in bytes.
     pub freed: Option<u64>,
     /// What could not be read.

@@ -57,6 +57,7 @@ words! {
         "exists" Exists,
     }
     Wish { "running" Running, "stopped" Stopped }
+    ImageVerb { "pull" Pull, "cancel" Cancel, "check" Check, "renew" Renew, "back" Back, "forget" Forget }
     Verb { "start" Start, "stop" Stop, "restart" Restart }
     Phase {
         "pull" Pull, "create" Create, "import" Import, "config" Config, "download" Download, "load" Load, "compile" Compile,
@@ -190,6 +191,7 @@ tagged! {
         "unreachable" Unreachable {},
         "not-a-candidate" NotACandidate { container },
         "requests-running" RequestsRunning { service, verb, requests },
+        "image-requests-running" ImageRequestsRunning { service, action, requests },
         "will-not-fit" WillNotFit { service, verb, short_bytes, needed_bytes, available_bytes, held_by_others },
         "stale" Stale {},
         "read-only" ReadOnly { name },
@@ -242,7 +244,7 @@ fields! {
         concurrency_percent, devices, device, verdict,
     }
     PlanDevice { index, name, total_bytes, free_bytes, budget_bytes, holders }
-    ContainerFacts { name, id, adopted, auto_remove, restart_policy; image_id, project }
+    ContainerFacts { name, id, adopted, auto_remove, restart_policy; image_id, model, project }
     Remnant { pid, name, memory_bytes }
     PhaseProgress { done, total, bytes }
     Gpu {
@@ -250,7 +252,7 @@ fields! {
         power_limit_mw, processes
     }
     GpuProcess { pid, name, memory_bytes, service }
-    Host { name, gpu, candidates, foreign; state_dir, boot }
+    Host { name, gpu, candidates, foreign; state_dir, boot, images_revision }
     Candidate { container, image, running, port }
     ForeignProcess { pid, command }
     Snapshot { server_version, now, services, gpus, images, host, logs; metrics }

@@ -315,6 +315,7 @@ fn the_boot_data_with_everything_in_it() {
         auto_remove: true,
         restart_policy: "no".into(),
         image_id: Some("sha256:1".into()),
+        model: None,
         project: Some("p".into()),
     });
     full.remnants = vec![Remnant { pid: u32::MAX, name: "EngineCore".into(), memory_bytes: Some(1) }];
@@ -427,6 +428,16 @@ fn every_pull_and_every_reason_for_its_end() {
     {
         survives(boot);
     }
+    for verb in [
+        ImageVerb::Pull,
+        ImageVerb::Cancel,
+        ImageVerb::Check,
+        ImageVerb::Renew,
+        ImageVerb::Back,
+        ImageVerb::Forget,
+    ] {
+        survives(verb);
+    }
     survives(FailureKind::NotThere { name: "x".into() });
     for error in [
         ApiError::NoImage,
@@ -434,6 +445,7 @@ fn every_pull_and_every_reason_for_its_end() {
         ApiError::InFile { name: "auto_start".into() },
         ApiError::Refused { detail: "d".into() },
         ApiError::PortClash { port: 1, with: "w".into() },
+        ApiError::ImageRequestsRunning { service: "s".into(), action: ImageVerb::Renew, requests: 2 },
     ] {
         survives(error);
     }

@@ -6,6 +6,7 @@ use app::model::{Change, Origin, ServiceName};
 use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, value};
 
 /// Why nothing was changed.
@@ -42,16 +43,13 @@ enum Edit {
 const SHARE: (&str, &str, &str) =
     ("GPU_MEMORY_UTILIZATION", "--gpu-memory-utilization", "gpu_memory_utilization");
 
-/// Makes a change in the file. The settings in force are not touched: read them again afterwards.
+/// The file's text with a change in it.
 ///
 /// # Errors
 /// [`EditError`].
-pub fn apply(path: &Path, config: &ServiceConfig, change: &Change) -> Result<(), EditError> {
+pub fn changed(before: &str, config: &ServiceConfig, change: &Change) -> Result<String, EditError> {
     let edit = plan(config, change)?;
-    let before = text(path)?;
-    let after = edited(&before, &config.name, edit)
-        .map_err(|detail| EditError::File(format!("{}: {detail}", path.display())))?;
-    write(path, &before, &after)
+    edited(before, &config.name, edit).map_err(|detail| EditError::File(format!("services.toml: {detail}")))
 }
 
 /// The file as it is; one that is not there is empty.
@@ -87,6 +85,30 @@ pub fn with(before: &str, service: &ServiceName, settings: Vec<Setting>) -> Resu
     Ok(document.to_string())
 }
 
+/// Removes what a write that was cut off left beside the file.
+pub fn clear_leftovers(path: &Path) {
+    let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let (Some(folder), Some(name)) = (real.parent(), real.file_name().and_then(|n| n.to_str())) else {
+        return;
+    };
+    let ours = |entry: &std::fs::DirEntry| {
+        let Some(rest) = entry.file_name().to_str().and_then(|n| n.strip_prefix(name)).map(str::to_owned)
+        else {
+            return false;
+        };
+        let numbers = rest.strip_prefix('.').and_then(|r| r.strip_suffix(".new"));
+        numbers.is_some_and(|n| n.split('.').all(|d| !d.is_empty() && d.bytes().all(|b| b.is_ascii_digit())))
+    };
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten().filter(ours) {
+        if let Err(error) = std::fs::remove_file(entry.path()) {
+            tracing::warn!(%error, "what a write that was cut off left behind cannot be removed");
+        }
+    }
+}
+
+/// Counts attempts: no two write the same file beside it.
+static ATTEMPT: AtomicU64 = AtomicU64::new(0);
+
 /// Replaces the file, at once or not at all, if it is still as it was.
 ///
 /// # Errors
@@ -97,18 +119,20 @@ pub fn write(path: &Path, before: &str, after: &str) -> Result<(), EditError> {
     let path = real.as_path();
     let file =
         |what: &str, error: std::io::Error| EditError::File(format!("{}: {what}: {error}", path.display()));
-    let mode = std::fs::metadata(path).map_or(0o600, |m| m.permissions().mode() & 0o777);
+    let mut mode = std::fs::metadata(path).map_or(0o600, |m| m.permissions().mode() & 0o777);
+    if after.contains("api_key") || after.contains("hf_token") {
+        // Secrets are for their owner alone, whoever made the file.
+        mode &= 0o700;
+    }
     let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.new", std::process::id()));
+    name.push(format!(".{}.{}.new", std::process::id(), ATTEMPT.fetch_add(1, Ordering::Relaxed)));
     let beside = path.with_file_name(name);
     let written =
-        std::fs::File::options().write(true).create(true).truncate(true).mode(mode).open(&beside).and_then(
-            |mut new| {
-                new.set_permissions(std::fs::Permissions::from_mode(mode))?;
-                new.write_all(after.as_bytes())?;
-                new.sync_all()
-            },
-        );
+        std::fs::File::options().write(true).create_new(true).mode(mode).open(&beside).and_then(|mut new| {
+            new.set_permissions(std::fs::Permissions::from_mode(mode))?;
+            new.write_all(after.as_bytes())?;
+            new.sync_all()
+        });
     // Somebody with an editor may have been faster: theirs is not overwritten.
     let same = std::fs::read_to_string(path).unwrap_or_default() == before;
     let done = match written {
@@ -217,7 +241,7 @@ fn edited(text: &str, service: &ServiceName, edit: Edit) -> Result<String, Strin
 }
 
 fn parsed(text: &str) -> Result<DocumentMut, String> {
-    text.parse().map_err(|e: toml_edit::TomlError| e.to_string().trim_end().to_owned())
+    text.parse().map_err(|e: toml_edit::TomlError| super::file::place(text, e.span(), e.message()))
 }
 
 /// The service's table; that of vLLM is made where the file lists nothing.
@@ -262,6 +286,12 @@ mod tests {
     use std::collections::BTreeMap;
 
     const FILE: &str = "# mine\n[[service]]\nname = \"vllm\" # the one\ngpu_memory_utilization = 0.5 # half\nargs = [\"--max-model-len\", \"8192\", \"--enable-lora\"]\n\n[links]\nChat = \"http://localhost:1\"\n";
+
+    /// One change, as the page makes it.
+    fn apply(path: &Path, config: &ServiceConfig, change: &Change) -> Result<(), EditError> {
+        let before = text(path)?;
+        write(path, &before, &changed(&before, config, change)?)
+    }
 
     struct Place {
         dir: tempfile::TempDir,

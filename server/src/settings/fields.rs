@@ -76,6 +76,11 @@ pub enum Wrong {
         /// The folder.
         folder: String,
     },
+    /// An argument that lets code or files of this machine be used by whoever writes here: a process is not contained.
+    Uncontained {
+        /// The flag.
+        flag: String,
+    },
     /// An argument.
     Argument(cli::Wrong),
     /// The list of arguments cannot be read.
@@ -173,9 +178,10 @@ pub fn candidate(
     path: &Path,
     now: &ServiceConfig,
     folders: &[PathBuf],
+    contained: bool,
     wanted: &Wanted,
 ) -> Result<Candidate, Vec<Wrong>> {
-    let mut wrong = Vec::new();
+    let mut wrong = if contained { Vec::new() } else { uncontained(now, wanted) };
     let current = values(now);
     let mut settings = Vec::new();
     let differs = |name: &str| wanted.values.get(name) != current.get(name);
@@ -249,6 +255,20 @@ fn of_line(line: &str, service: &app::model::ServiceName) -> Wrong {
         }
         _ => Wrong::File { detail: line.to_owned() },
     }
+}
+
+/// Flags that are not in the settings yet and would reach beyond a process's own settings.
+fn uncontained(now: &ServiceConfig, wanted: &Wanted) -> Vec<Wrong> {
+    let rest = cli::words(wanted.values.get(REST).map_or("", String::as_str)).unwrap_or_default();
+    let beyond = |args: &[String]| -> Vec<String> {
+        let notes = cli::check(args).notes.into_iter();
+        let beyond = |n: &cli::Noted| {
+            matches!(n.note, cli::Note::LoadsCode | cli::Note::OpensFiles | cli::Note::ReadsSettings)
+        };
+        notes.filter(beyond).map(|n| n.flag).collect()
+    };
+    let known = beyond(&now.args.value);
+    beyond(&rest).into_iter().filter(|f| !known.contains(f)).map(|flag| Wrong::Uncontained { flag }).collect()
 }
 
 /// The list of arguments that the fields come to.
@@ -343,7 +363,8 @@ fn reveal(rest: &mut [String], standing: &[String]) -> bool {
 /// Whether a folder lies in one of those that the owner lets into containers. Links are followed first.
 pub fn is_let_in(path: &str, folders: &[PathBuf]) -> bool {
     let path = Path::new(path);
-    let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    // What is not there may become a link to anywhere.
+    let Ok(real) = std::fs::canonicalize(path) else { return false };
     let climbs = path.components().any(|c| c == std::path::Component::ParentDir);
     let inside = |folder: &PathBuf| {
         let folder = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.clone());
@@ -388,7 +409,7 @@ mod tests {
             }
             let folders = [self.dir.path().join("let-in")];
             let path = self.dir.path().join("services.toml");
-            candidate(&self.sources, &path, &self.now(), &folders, &wanted).map(|c| c.service)
+            candidate(&self.sources, &path, &self.now(), &folders, true, &wanted).map(|c| c.service)
         }
     }
 

@@ -126,13 +126,22 @@ impl TextOrNumber {
     }
 }
 
+/// What is wrong, and where. The line itself is not quoted: it may hold a secret.
+pub fn place(text: &str, span: Option<std::ops::Range<usize>>, message: &str) -> String {
+    let message = message.lines().next().unwrap_or_default();
+    let Some(before) = span.and_then(|s| text.get(..s.start)) else { return message.to_owned() };
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    format!("line {line}, column {column}: {message}")
+}
+
 /// Understands the file's text.
 ///
 /// # Errors
 /// One sentence with the file's path, the line and the column.
 pub fn parse(path: &Path, text: &str) -> Result<File, String> {
     toml_edit::de::from_str(text)
-        .map_err(|error| format!("{}: {}", path.display(), error.to_string().trim_end()))
+        .map_err(|error| format!("{}: {}", path.display(), place(text, error.span(), error.message())))
 }
 
 /// Reads the file; one that is not there is an empty one, unless it was named.

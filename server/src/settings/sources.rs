@@ -372,6 +372,9 @@ impl Sources {
                 ));
             }
         }
+        for service in &mut services {
+            service.let_in.clone_from(&folders);
+        }
         if reader.wrong.is_empty() {
             Ok(Config {
                 dashboard: Dashboard {
@@ -532,6 +535,7 @@ impl Sources {
             runtime: reader.read(&runs.0, runs.1, RuntimeChoice::Auto, runtime),
             image: reader.read(&image.0, image.1, default_image, ImageRef::parse),
             container: reader.read(&container.0, container.1, default_container, ContainerName::parse),
+            let_in: Vec::new(),
             hf_home: reader
                 .read(&hf_home.0, hf_home.1.filter(|p| !p.value.is_empty()), None, |t| folder(t).map(Some)),
             api_key: reader.read(&api_key.0, api_key.1, None, |t| Secret::parse(t).map(Some)),

@@ -19,8 +19,7 @@ use crate::vllm::models::{self, Inputs, Measured, Own, Planned, Row, hub};
 use crate::vllm::plan::{Ask, model_facts, plan};
 use crate::vllm::probe::holder;
 use app::api::ApiError;
-use app::model::{Gpu, MemoryPlan, Origin, PendingChange, PortHolder, RuntimeKind, ServiceKind, ServiceName};
-use std::path::PathBuf;
+use app::model::{Gpu, MemoryPlan, PendingChange, PortHolder, RuntimeKind, ServiceKind, ServiceName};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -30,6 +29,8 @@ const FILES: Duration = Duration::from_secs(5);
 const TABLE_FRESH: Duration = Duration::from_secs(10);
 /// How long the first page may wait for it.
 const FIRST_TABLE: Duration = Duration::from_millis(200);
+/// How long a task may take to read its mail.
+const TAKEN: Duration = Duration::from_millis(500);
 /// How long finding out who listens on a port may take.
 const PORT: Duration = Duration::from_millis(700);
 
@@ -78,18 +79,10 @@ impl Fleet {
         Ok((post.config.clone(), post.kind))
     }
 
-    /// Folders that the page may hand to containers: those of the file, the caches, and what is set already.
-    pub fn folders(&self, now: &ServiceConfig) -> Vec<PathBuf> {
-        let mut folders = self.let_in();
-        folders.extend(planner::hub_caches());
-        folders.extend(now.hf_home.value.clone());
-        folders.extend(now.model.value.as_ref().filter(|m| m.starts_with('/')).map(PathBuf::from));
-        folders
-    }
-
     fn candidate(&self, now: &ServiceConfig, wanted: &Wanted) -> Result<Candidate, Vec<Wrong>> {
         let (sources, file) = self.sources();
-        fields::candidate(sources, file, now, &self.folders(now), wanted)
+        let contained = self.posts().get(&now.name).is_none_or(|p| p.kind == RuntimeKind::Docker);
+        fields::candidate(sources, file, now, &self.let_in(), contained, wanted)
     }
 
     /// What wanted settings come to; nothing is written.
@@ -172,11 +165,27 @@ impl Fleet {
         tokio::time::timeout(FILES, read).await.ok()?.ok()?
     }
 
+    /// Saves settings, where blocking on the disk is allowed.
+    ///
+    /// # Errors
+    /// [`NotSaved`].
+    pub async fn save_elsewhere(
+        self: &Arc<Self>,
+        service: &ServiceName,
+        who: &'static str,
+        base: Option<Values>,
+        wanted: Wanted,
+    ) -> Result<bool, NotSaved> {
+        let (this, service) = (self.clone(), service.clone());
+        let saving = tokio::task::spawn_blocking(move || this.save(&service, who, base.as_ref(), &wanted));
+        saving.await.unwrap_or(Err(NotSaved::Refused(ApiError::Busy)))
+    }
+
     /// Saves settings. `base` is what the form was made from. True when something was changed.
     ///
     /// # Errors
     /// [`NotSaved`].
-    pub fn save(
+    fn save(
         &self,
         service: &ServiceName,
         who: &str,
@@ -210,18 +219,34 @@ impl Fleet {
         Ok(true)
     }
 
+    /// How often a service's settings have changed.
+    pub fn revision_of(&self, service: &ServiceName) -> Option<u32> {
+        self.world().service(service).map(|s| s.settings_revision)
+    }
+
+    /// Waits until a service's task has taken settings that were handed to it, for a moment at most.
+    pub async fn taken(&self, service: &ServiceName, before: Option<u32>) {
+        let mut world = self.world().subscribe();
+        let changed = async { while self.revision_of(service) == before && world.changed().await.is_ok() {} };
+        // At the limit the page shows what was; the stream brings the rest.
+        let _ = tokio::time::timeout(TAKEN, changed).await;
+    }
+
     /// Hands settings that were read anew to the task of a service; what it then has.
-    fn refreshed(&self, service: &ServiceName, config: Config) -> Result<ServiceConfig, ApiError> {
+    pub(super) fn refreshed(&self, service: &ServiceName, config: Config) -> Result<ServiceConfig, ApiError> {
         let unknown = || ApiError::UnknownService { name: service.to_string() };
         let mut new = config.services.into_iter().find(|s| s.name == *service).ok_or_else(unknown)?;
         let mut posts = self.posts();
         let post = posts.get_mut(service).ok_or_else(unknown)?;
-        if post.config.container.origin == Origin::Adopted && !new.container.is_explicit() {
-            new.container = post.config.container.clone();
-        }
+        // Where and what it runs as is settled while the dashboard runs.
+        new.kind = post.config.kind.clone();
+        new.runtime = post.config.runtime.clone();
+        new.container = post.config.container.clone();
+        (new.label, new.group) = (post.config.label.clone(), post.config.group.clone());
         if post.config != new {
+            let mail = Mail::Configure(Box::new(new.clone()));
+            post.handle.mail.try_send(mail).map_err(|_| ApiError::Busy)?;
             post.config = new.clone();
-            post.handle.mail.try_send(Mail::Configure(Box::new(new.clone()))).map_err(|_| ApiError::Busy)?;
         }
         Ok(new)
     }
@@ -355,6 +380,8 @@ impl Fleet {
         let known = self.tables().get(service).cloned();
         if let Some((at, table)) = known {
             if at.elapsed() > TABLE_FRESH {
+                // One at a time: a disk that hangs is not asked by every page.
+                self.tables().insert(service.clone(), (Instant::now(), table.clone()));
                 let (this, service) = (self.clone(), service.clone());
                 tokio::spawn(async move { this.models_for(&service).await.map(drop) });
             }
@@ -372,8 +399,19 @@ impl Fleet {
             .flat_map(|p| {
                 let adapters = cli::split(&p.config.args.value).0.lora_modules;
                 let adapters = adapters.iter().filter_map(|m| cli::lora_path(m)).collect::<Vec<_>>();
-                p.config.model.value.clone().into_iter().chain(adapters)
+                // Draft models and tokenizers stand among the arguments.
+                let words = p.config.args.value.iter().filter(|a| a.contains('/')).cloned();
+                p.config.model.value.clone().into_iter().chain(adapters).chain(words)
             })
+            // What adopted containers and processes of others were started with.
+            .chain(self.world().services().iter().filter_map(|s| s.container.as_ref()?.model.clone()))
+            .chain(
+                self.world()
+                    .host()
+                    .foreign
+                    .iter()
+                    .flat_map(|p| p.command.split(' ').map(str::to_owned).collect::<Vec<_>>()),
+            )
             .chain(self.store.launched_models())
             .collect();
         let repo = repo.to_owned();

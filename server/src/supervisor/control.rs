@@ -1,8 +1,8 @@
 //! What the page and the plain API may ask: the server's side of [`Control`]. Every method takes the caller.
 
-use super::fleet::{Fleet, adopted_service, service_name_for};
+use super::fleet::{Fleet, adopted_service, service_name_for, vllm_template};
 use super::task::Mail;
-use crate::settings::{ContainerName, RuntimeChoice, ServiceConfig, Sourced};
+use crate::settings::{ContainerName, Kind, RuntimeChoice, ServiceConfig, Sourced};
 use app::api::{Answer, ApiError, Caller, Control};
 use app::model::{
     Host, Image, ImageVerb, Line, LogSummary, Origin, RuntimeKind, Service, ServiceKind, ServiceMetrics,
@@ -78,8 +78,14 @@ impl Control for FleetControl {
         self.0.send(service, Mail::Smoke)
     }
 
-    fn image<'a>(&'a self, _: &'a Caller, service: &'a ServiceName, verb: ImageVerb) -> Answer<'a> {
-        Box::pin(self.0.image(service, verb))
+    fn image<'a>(
+        &'a self,
+        _: &'a Caller,
+        service: &'a ServiceName,
+        verb: ImageVerb,
+        confirmed: bool,
+    ) -> Answer<'a> {
+        Box::pin(self.0.image(service, verb, confirmed))
     }
 
     fn auto_start<'a>(&'a self, _: &'a Caller, service: &'a ServiceName, on: bool, take: bool) -> Answer<'a> {
@@ -112,13 +118,14 @@ impl Control for FleetControl {
                     .service(&p.config.name)
                     .is_some_and(|s| s.container.is_none() && matches!(s.state, State::Stopped { .. }));
                 let docker = matches!(p.config.runtime.value, RuntimeChoice::Auto | RuntimeChoice::Docker);
-                !p.config.container.is_explicit() && docker && (idle || p.kind == RuntimeKind::Demo)
+                let vllm = p.config.kind == Kind::Vllm;
+                vllm && !p.config.container.is_explicit() && docker && (idle || p.kind == RuntimeKind::Demo)
             })
             .map(|p| p.config.name.clone());
         let config = match empty.as_ref().and_then(|name| posts.get(name)) {
             Some(post) => ServiceConfig { container: adopted, ..post.config.clone() },
             None => {
-                let template = posts.values().next().map(|p| p.config.clone()).ok_or_else(unknown)?;
+                let template = vllm_template(posts.values().map(|p| &p.config)).ok_or_else(unknown)?;
                 let name = service_name_for(container.as_str())
                     .filter(|n| !posts.contains_key(n))
                     .ok_or_else(unknown)?;

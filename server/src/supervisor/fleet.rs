@@ -31,6 +31,9 @@ use tokio_util::sync::CancellationToken;
 /// How long the engine may take to say whether requests run.
 const OBJECTION_LIMIT: Duration = Duration::from_secs(1);
 
+/// How long the first page waits for the list of images.
+const FIRST_IMAGES: Duration = Duration::from_millis(500);
+
 /// Rows of the table of models, and what could not be read.
 pub(super) type Table = (Vec<crate::vllm::models::Row>, Vec<String>);
 
@@ -61,6 +64,8 @@ pub struct Fleet {
     folders: Vec<PathBuf>,
     /// Held while settings are compared and written.
     saving: Mutex<()>,
+    /// Held while a service is moved from one image to another.
+    moving: tokio::sync::Mutex<()>,
     /// Services that are listed by a label.
     patterns: Mutex<Vec<ServiceConfig>>,
     /// The bus of systemd; no connection is made before a unit is asked for.
@@ -127,11 +132,13 @@ impl Fleet {
             config_file: config.dashboard.config.value.clone(),
             folders: config.dashboard.folders.clone(),
             saving: Mutex::new(()),
+            moving: tokio::sync::Mutex::new(()),
             patterns: Mutex::default(),
             bus: config.dashboard.systemd_bus.value.clone(),
             tables: Mutex::default(),
             stop,
         });
+        edit::clear_leftovers(&fleet.config_file);
         let mut services = config.services.clone();
         for (service, container) in fleet.store.adoptions() {
             fleet.apply_adoption(&mut services, &service, &container);
@@ -157,6 +164,13 @@ impl Fleet {
             }
         }
         tokio::spawn(fleet.clone().find_foreign());
+        for name in
+            fleet.posts().values().filter(|p| p.config.kind == Kind::Vllm).map(|p| p.config.name.clone())
+        {
+            // The first page finds its table computed.
+            let fleet = fleet.clone();
+            tokio::spawn(async move { fleet.models_for(&name).await.map(drop) });
+        }
         let paths = Paths { nvml_library: config.dashboard.nvml_library.value.clone(), ..Paths::default() };
         tokio::spawn(crate::gpu::watch(fleet.world.clone(), paths, fleet.stop.clone()));
         tokio::spawn(super::counters::watch(fleet.world.clone(), fleet.stop.clone()));
@@ -181,11 +195,11 @@ impl Fleet {
         }
         let adopted = Sourced { value: container, origin: Origin::Adopted };
         if let Some(existing) = services.iter_mut().find(|s| s.name == name) {
-            if !existing.container.is_explicit() {
+            if existing.kind == Kind::Vllm && !existing.container.is_explicit() {
                 existing.container = adopted;
             }
-        } else if let Some(template) = services.first() {
-            services.push(adopted_service(template, name, adopted));
+        } else if let Some(template) = vllm_template(services.iter()) {
+            services.push(adopted_service(&template, name, adopted));
         }
     }
 
@@ -266,7 +280,8 @@ impl Fleet {
         );
         let task = tokio::spawn(task.run(inbox));
         if let Some(unit) = &unit {
-            tokio::spawn(tell_enablement(unit.clone(), handle.mail.clone()));
+            let (world, stop) = (self.world.clone(), stop.clone());
+            tokio::spawn(tell_enablement(unit.clone(), handle.mail.clone(), world, stop));
         }
         self.posts().insert(config.name.clone(), Post { config, kind, handle, stop, task, demo, unit });
     }
@@ -282,6 +297,9 @@ impl Fleet {
         };
         if tokio::time::timeout(limit, all).await.is_err() {
             tracing::info!("not every service has answered yet; the page says so");
+        }
+        if self.engine.away().is_none() {
+            self.images.first_read(FIRST_IMAGES).await;
         }
     }
 
@@ -380,7 +398,11 @@ impl Fleet {
                 let Ok(container) = ContainerName::parse(container) else { continue };
                 let taken = self.posts().values().any(|p| p.config.container.value == container);
                 let name = service_name_for(container.as_str());
-                let Some(name) = name.filter(|n| !taken && !self.posts().contains_key(n)) else { continue };
+                let Some(name) = name.filter(|_| !taken) else { continue };
+                if self.posts().contains_key(&name) {
+                    tracing::warn!(%container, service = %name, "another service has its name: it is not shown");
+                    continue;
+                }
                 let config = ServiceConfig {
                     name,
                     title: container.to_string(),
@@ -399,8 +421,13 @@ impl Fleet {
                 .map(|p| p.config.name.clone())
                 .collect();
             for name in gone {
-                if let Some(post) = self.posts().remove(&name) {
+                let post = self.posts().remove(&name);
+                if let Some(post) = post {
                     post.stop.cancel();
+                    // It may still be about to say what it was.
+                    if tokio::time::timeout(Duration::from_secs(2), post.task).await.is_err() {
+                        tracing::warn!(service = %name, "its task did not end in time");
+                    }
                 }
                 self.world.remove_service(&name);
             }
@@ -448,11 +475,29 @@ fn refused(error: RuntimeError) -> ApiError {
     }
 }
 
-/// Tells a unit's task whether systemd starts it at boot.
-async fn tell_enablement(unit: Arc<SystemdRuntime>, mail: tokio::sync::mpsc::Sender<Mail>) {
-    if let Ok(state) = unit.unit_file_state().await {
-        // Only a task that is gone does not take its mail.
-        let _ = mail.send(Mail::AutoStart(state.auto_start().unwrap_or(false))).await;
+/// Tells a unit's task whether systemd starts it at boot: at once, and while somebody looks.
+async fn tell_enablement(
+    unit: Arc<SystemdRuntime>,
+    mail: tokio::sync::mpsc::Sender<Mail>,
+    world: Arc<World>,
+    stop: CancellationToken,
+) {
+    let mut told = None;
+    loop {
+        if let Ok(state) = unit.unit_file_state().await {
+            let on = state.auto_start().unwrap_or(false);
+            if told.replace(on) != Some(on) && mail.send(Mail::AutoStart(on)).await.is_err() {
+                return;
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(Duration::from_secs(10)) => {}
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = world.wait_for_viewers() => {}
+        }
     }
 }
 
@@ -480,6 +525,14 @@ fn kept_tag(service: &ServiceName) -> String {
     format!("services-kept/{}:before", parts.join("-"))
 }
 
+/// What a service of vLLM begins with where none is listed: the first one, or the defaults.
+pub(super) fn vllm_template<'a>(
+    mut services: impl Iterator<Item = &'a ServiceConfig>,
+) -> Option<ServiceConfig> {
+    let first = services.find(|s| s.kind == Kind::Vllm).cloned();
+    first.or_else(|| Sources::default().load_text("").ok()?.services.into_iter().next())
+}
+
 /// A service for an adopted container: the settings of the main one, with its own name and container.
 pub(super) fn adopted_service(
     template: &ServiceConfig,
@@ -494,6 +547,10 @@ pub(super) fn adopted_service(
     // The container is asked at the port that it publishes.
     default(&mut service.api_url.origin);
     service.api_key.value = None;
+    service.hf_token.value = None;
+    service.auto_start = None;
+    service.label = None;
+    service.group = None;
     service
 }
 
@@ -587,28 +644,45 @@ impl Fleet {
         if let Some(container) = now.container.as_ref().filter(|c| c.adopted) {
             return Err(ApiError::NotOurs { container: container.name.clone() });
         }
-        let mut posts = self.posts();
-        let unknown = || ApiError::UnknownService { name: service.to_string() };
-        let post = posts.get_mut(service).ok_or_else(unknown)?;
-        edit::apply(&self.config_file, &post.config, &change).map_err(|error| match error {
+        let _saving = self.saving();
+        let (now, _) = self.config_of(service)?;
+        let file = |detail: String| ApiError::File { detail };
+        let refused = |error: EditError| match error {
             EditError::ReadOnly(name) => ApiError::ReadOnly { name },
-            other => ApiError::File { detail: other.to_string() },
-        })?;
-        let before = crate::settings::fields::values(&post.config);
-        let reread = self.sources.load().map_err(|error| ApiError::File { detail: error.to_string() })?;
-        let mut config = reread.services.into_iter().find(|s| s.name == *service).ok_or_else(unknown)?;
-        if post.config.container.origin == Origin::Adopted && !config.container.is_explicit() {
-            config.container = post.config.container.clone();
-        }
-        let after = crate::settings::fields::values(&config);
-        self.store.note_settings(service, "local", &before, &after, &[]);
-        post.config = config.clone();
-        post.handle.mail.try_send(Mail::Configure(Box::new(config))).map_err(|_| ApiError::Busy)
+            other => file(other.to_string()),
+        };
+        let before = edit::text(&self.config_file).map_err(refused)?;
+        let after = edit::changed(&before, &now, &change).map_err(refused)?;
+        // What the file would say is read before it says so.
+        let config = self.sources.load_text(&after).map_err(|error| file(error.to_string()))?;
+        edit::write(&self.config_file, &before, &after).map_err(refused)?;
+        let new = self.refreshed(service, config)?;
+        let values = crate::settings::fields::values;
+        self.store.note_settings(service, "local", &values(&now), &values(&new), &[]);
+        Ok(())
     }
 
     /// Does something about a service's image.
-    pub(super) async fn image(&self, service: &ServiceName, verb: ImageVerb) -> Result<(), ApiError> {
+    pub(super) async fn image(
+        &self,
+        service: &ServiceName,
+        verb: ImageVerb,
+        confirmed: bool,
+    ) -> Result<(), ApiError> {
+        // One move at a time: what is kept may not be kept twice.
+        let _moving = self.moving.lock().await;
         let now = self.known(service)?;
+        if matches!(now.state, State::Unreachable { .. }) && verb != ImageVerb::Cancel {
+            return Err(ApiError::Unreachable);
+        }
+        if matches!(verb, ImageVerb::Renew | ImageVerb::Back) && !confirmed {
+            self.objection(service, Verb::Restart).await.map_err(|error| match error {
+                ApiError::RequestsRunning { service, requests, .. } => {
+                    ApiError::ImageRequestsRunning { service, action: verb, requests }
+                }
+                other => other,
+            })?;
+        }
         let reference = now.pulls.clone().ok_or(ApiError::NoImage)?;
         let failed = |error: ImageError| match error {
             ImageError::Failed(PullFailure::EngineAway) => ApiError::Unreachable,
@@ -632,6 +706,11 @@ impl Fleet {
             }
             ImageVerb::Renew => {
                 let container = self.own_container(&now)?;
+                let images = self.world.images();
+                let local = images.iter().find(|i| i.reference == reference).and_then(|i| i.local.as_ref());
+                if container.image_id.as_ref() == local.map(|l| &l.id) {
+                    return Err(ApiError::Stale);
+                }
                 if let Some(old) = container.image_id.clone() {
                     self.keep_image(service, &old, &reference).await.map_err(failed)?;
                 }
@@ -640,6 +719,9 @@ impl Fleet {
             ImageVerb::Back => {
                 let container = self.own_container(&now)?;
                 let kept = self.store.kept_image(service).ok_or(ApiError::Stale)?;
+                if container.image_id.as_ref() == Some(&kept.id) {
+                    return Err(ApiError::Stale);
+                }
                 // The reference means the image before again; the one that it meant is kept in its place.
                 self.images.tag(&kept.id, &kept.reference).await.map_err(failed)?;
                 if let Some(newer) = container.image_id.clone() {

@@ -83,9 +83,11 @@ impl Images {
         self.state().stored.clone()
     }
 
-    /// Changes whenever the engine's images were read anew.
-    pub fn revision(&self) -> u64 {
-        *self.revision.borrow()
+    /// Waits until the engine's images were read once, for so long at most.
+    pub async fn first_read(&self, limit: Duration) {
+        let mut revision = self.revision.subscribe();
+        // At the limit the page shows none, and is told when there are some.
+        let _ = tokio::time::timeout(limit, revision.wait_for(|n| *n > 0)).await;
     }
 
     /// References that services name.
@@ -156,7 +158,7 @@ impl Images {
                 tokio::select! {
                     _ = world.changed() => {}
                     event = events.recv() => match event {
-                        Ok(EngineEvent::Away(_)) => {}
+                        Ok(EngineEvent::Away(_)) => self.world.images_changed(),
                         // Containers make images used and unused.
                         Ok(_) | Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => break,
                         Err(tokio::sync::broadcast::error::RecvError::Closed) => return,
@@ -199,6 +201,7 @@ impl Images {
     /// Reads what the engine has.
     pub async fn refresh(&self) {
         let Ok(stored) = images::list(&self.engine).await else { return };
+        let news = *self.stored() != stored;
         if self.state().folder.is_none() {
             let folder = images::folder(&self.engine).await;
             self.state().folder = folder;
@@ -220,6 +223,9 @@ impl Images {
             });
         }
         self.revision.send_modify(|n| *n += 1);
+        if news {
+            self.world.images_changed();
+        }
     }
 
     fn known(&self, reference: &str) -> Option<Arc<Image>> {
@@ -329,14 +335,9 @@ impl Images {
         let stored = self.stored();
         let name = Reference::of(&reference).name;
         let here = |digest: &str| {
-            stored.iter().filter(|s| s.is(&reference)).any(|s| {
-                // An image that was built here has no digest of a registry, but its id.
-                s.id == digest
-                    || s.digests.iter().any(|d| {
-                        let stored = Reference::of(d);
-                        stored.name == name && stored.digest == Some(digest)
-                    })
-            })
+            // An image that was built here has no digest of a registry, but its id.
+            let this = stored.iter().filter(|s| s.is(&reference));
+            this.into_iter().any(|s| s.id == digest || s.has_digest(name, digest))
         };
         let newer = match asked {
             Ok(digest) if here(&digest) => Newer::Current { at },
@@ -371,14 +372,23 @@ impl Images {
     /// # Errors
     /// [`ImageError`].
     pub async fn remove(&self, id: &str) -> Result<(), ImageError> {
+        // As it is now: a container may have been made since.
+        self.refresh().await;
         let stored = self.stored();
         let found = stored.iter().find(|s| s.id == id).ok_or(ImageError::Unknown)?;
         if let Some(user) = self.user(found) {
             return Err(ImageError::InUse(user));
         }
-        let removed = images::remove(&self.engine, id, true).await.map_err(ImageError::Failed);
+        // Never by force: the engine itself refuses what a container was made from meanwhile.
+        let mut removed = Ok(());
+        for tag in &found.tags {
+            removed = removed.and(images::remove(&self.engine, tag, false).await);
+        }
+        if removed.is_ok() {
+            removed = images::remove(&self.engine, id, false).await;
+        }
         self.refresh().await;
-        removed
+        removed.map_err(ImageError::Failed)
     }
 
     /// Who uses an image: containers first, then services that name it.
@@ -391,9 +401,9 @@ impl Images {
     /// another tag.
     pub fn unused(&self) -> Vec<Stored> {
         let named = self.named();
-        let ours = |tag: &str| named.iter().any(|n| Reference::of(n).name == Reference::of(tag).name);
+        let names: Vec<&str> = named.iter().map(|n| Reference::of(n).name).chain(["services-kept"]).collect();
         let stored = self.stored();
-        let unused = stored.iter().filter(|s| self.user(s).is_none() && s.tags.iter().all(|tag| ours(tag)));
+        let unused = stored.iter().filter(|s| self.user(s).is_none() && s.is_of(&names));
         unused.cloned().collect()
     }
 }

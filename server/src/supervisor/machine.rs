@@ -80,6 +80,8 @@ impl Default for Keep {
 pub struct Memory {
     /// When it failed, as far as that still counts.
     pub failures: Vec<Timestamp>,
+    /// Failures in a row without having been ready: they count however long each of them took.
+    pub unready: u32,
     /// Somebody stopped it, here or in a terminal: it stays stopped.
     pub by_hand: bool,
 }
@@ -264,13 +266,14 @@ impl Machine {
     /// Restarts after failures, where there are any.
     pub fn restarts(&self, now: Timestamp) -> Option<Restarts> {
         let counted = |at: &&Timestamp| now.since(**at) < self.keep.window;
-        let oldest = self.memory.failures.iter().find(counted)?;
-        self.keeps().then(|| Restarts {
-            failures: u32::try_from(self.memory.failures.iter().filter(counted).count()).unwrap_or(u32::MAX),
+        let oldest = self.memory.failures.iter().find(counted);
+        let failures = self.failures(now).max(self.memory.unready);
+        (self.keeps() && failures > 0).then(|| Restarts {
+            failures,
             budget: self.keep.budget,
             window_s: self.keep.window / 1000,
             next: self.retry,
-            resets: Some(after(*oldest, self.keep.window)),
+            resets: oldest.map(|at| after(*at, self.keep.window)),
         })
     }
 
@@ -280,10 +283,15 @@ impl Machine {
         self.keep.on && container.is_none_or(|c| matches!(c.restart_policy.as_str(), "no" | ""))
     }
 
-    /// Nobody stopped it, and the budget is not spent.
-    fn should_run(&self, now: Timestamp) -> bool {
+    /// Failures within the window.
+    fn failures(&self, now: Timestamp) -> u32 {
         let failures = self.memory.failures.iter().filter(|at| now.since(**at) < self.keep.window).count();
-        self.keeps() && !self.memory.by_hand && u32::try_from(failures).is_ok_and(|n| n < self.keep.budget)
+        u32::try_from(failures).unwrap_or(u32::MAX)
+    }
+
+    /// Nobody stopped it, and the budget of the window is not spent.
+    fn should_run(&self, now: Timestamp) -> bool {
+        self.keeps() && !self.memory.by_hand && self.failures(now) < self.keep.budget
     }
 
     /// It failed: it is started again after a while, each time a longer one, as long as the budget lasts.
@@ -304,7 +312,10 @@ impl Machine {
         }
         self.memory.failures.retain(|at| now.since(*at) < self.keep.window);
         self.memory.failures.push(now);
-        if self.should_run(now) {
+        // A start that takes longer than the window to fail would never spend it.
+        self.memory.unready =
+            if self.ready_since.is_some() { 0 } else { self.memory.unready.saturating_add(1) };
+        if self.should_run(now) && self.memory.unready < self.keep.budget {
             let nth = u32::try_from(self.memory.failures.len()).unwrap_or(u32::MAX);
             let wait = (self.limits.retry << nth.saturating_sub(1).min(16)).min(self.limits.retry_max);
             self.wish = Wish::Running;
@@ -549,6 +560,7 @@ impl Machine {
         self.memory.by_hand = verb == Verb::Stop;
         // Whoever asks has seen what happened: the budget is a new one.
         self.memory.failures.clear();
+        self.memory.unready = 0;
         match verb {
             Verb::Start => {
                 self.wish = Wish::Running;
@@ -630,7 +642,13 @@ impl Machine {
                 self.stop = None;
                 match error {
                     RuntimeError::Away(reason) => {
+                        let owed = self.wish == Wish::Running;
                         effects.extend(self.next(Observation::Away(reason), now));
+                        if owed {
+                            // It is still wanted when the runtime is back.
+                            self.retry = Some(now);
+                            effects.push(Effect::Arm(Timer::Retry, self.limits.look_again));
+                        }
                     }
                     RuntimeError::Refused(kind) => {
                         if let FailureKind::PortInUse { by, .. } = &kind {

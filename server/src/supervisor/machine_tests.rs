@@ -523,7 +523,7 @@ fn somebody_else_on_the_port_is_named_while_we_wait() {
 /// A service that is kept running, and has just ended its first run in 100 ms.
 fn kept(failures: &[i64], by_hand: bool) -> Machine {
     let keep = Keep { on: true, ..Keep::default() };
-    let memory = Memory { failures: failures.iter().map(|ms| at(*ms)).collect(), by_hand };
+    let memory = Memory { failures: failures.iter().map(|ms| at(*ms)).collect(), unready: 0, by_hand };
     Machine::new(Limits::default(), Wish::Running, keep, memory)
 }
 
@@ -561,6 +561,38 @@ fn what_is_kept_running_is_started_again_later_each_time_until_the_budget_is_spe
     // By hand it starts at any time, and begins to count anew.
     let effects = m.next(Observation::Command(Verb::Start), at(60_000));
     assert!(effects.contains(&Effect::Launch) && m.restarts(at(60_000)).is_none());
+}
+
+#[test]
+fn starts_that_take_longer_than_the_window_to_fail_do_not_loop_for_ever() {
+    let mut m = kept(&[], false);
+    let mut tries = 0;
+    for n in 0..10 {
+        let start = n * 2_000_000;
+        m.next(up(start), at(start + 1));
+        let effects = m.next(ended(start, 1, false), at(start + 900_000));
+        tries += 1;
+        if armed(&effects).is_none() {
+            break;
+        }
+        m.next(Observation::Timer(Timer::Retry), at(start + 910_000));
+        m.next(Observation::Launched(Ok(())), at(start + 910_001));
+    }
+    assert_eq!(tries, 3);
+    assert_eq!(m.restarts(at(5_000_000)).map(|r| (r.failures, r.next)), Some((3, None)));
+}
+
+#[test]
+fn a_launch_that_the_runtime_did_not_live_to_see_is_made_when_it_is_back() {
+    let mut m = new(Wish::Stopped);
+    m.next(looked(Look::Absent), at(0));
+    m.next(Observation::Command(Verb::Start), at(1));
+    let away = || Err(RuntimeError::Away(UnreachableReason::NotAskedYet));
+    m.next(Observation::Launched(away()), at(2));
+    assert_eq!(word(&m), "unreachable");
+    m.next(looked(Look::Absent), at(3_000));
+    let effects = m.next(Observation::Timer(Timer::Retry), at(3_001));
+    assert!(effects.contains(&Effect::Launch), "{effects:?}");
 }
 
 #[test]
@@ -624,6 +656,7 @@ fn two_do_not_restart_one_container() {
             auto_remove: false,
             restart_policy: "always".into(),
             image_id: None,
+            model: None,
             project: None,
         };
         let mut instance = instance(0, activity);

@@ -307,7 +307,8 @@ impl Task {
                 Some(Observation::Keep(self.keep()))
             }
             Mail::Renew => {
-                self.renew = true;
+                // A runtime that cannot be asked takes no command: nothing is owed to it later.
+                self.renew = !self.machine.is_away();
                 Some(Observation::Command(Verb::Restart))
             }
             Mail::Refresh => {
@@ -318,9 +319,10 @@ impl Task {
             Mail::Configure(config) => {
                 self.config = *config;
                 self.settings_revision = self.settings_revision.wrapping_add(1);
+                let stored = || self.store.auto_start(&self.config.name);
+                self.auto_start = self.config.auto_start.unwrap_or_else(stored);
                 self.read_figures();
-                self.publish();
-                None
+                Some(Observation::Keep(self.keep()))
             }
             Mail::Result(observation) => {
                 match &observation {

@@ -35,6 +35,7 @@ impl World {
             foreign: Vec::new(),
             state_dir,
             boot: BootStatus::Unknown,
+            images_revision: 0,
         };
         Arc::new(Self {
             services: RwLock::default(),
@@ -179,6 +180,13 @@ impl World {
         });
         news |= self.change_host(|host| host.gpu = status);
         if news {
+            self.tell();
+        }
+    }
+
+    /// What the engine has is not what it was.
+    pub(super) fn images_changed(&self) {
+        if self.change_host(|host| host.images_revision = host.images_revision.wrapping_add(1)) {
             self.tell();
         }
     }

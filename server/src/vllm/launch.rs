@@ -1,7 +1,7 @@
 //! Puts together what to run from the settings: the arguments of `vllm serve`, as a list.
 
 use crate::runtime::{Launch, docker::Dialect};
-use crate::settings::{Gpus, Kind, ServiceConfig};
+use crate::settings::{Gpus, Kind, ServiceConfig, fields};
 use crate::vllm::cli;
 use app::model::{FailureKind, RuntimeKind};
 use std::collections::BTreeMap;
@@ -16,6 +16,16 @@ pub fn port_of(args: &[String]) -> Option<u16> {
     args[at].strip_prefix("--port=").or_else(|| args.get(at + 1).map(String::as_str))?.parse().ok()
 }
 
+/// The model that arguments of `vllm serve` name: behind `--model`, behind `serve`, or as the first word.
+pub fn model_of(args: &[String]) -> Option<String> {
+    let flag = args.iter().rposition(|a| a == "--model" || a.starts_with("--model="));
+    let named = flag
+        .and_then(|at| args[at].strip_prefix("--model=").or_else(|| args.get(at + 1).map(String::as_str)));
+    let word = |at: usize| args.get(at).map(String::as_str).filter(|w| !w.starts_with('-'));
+    let behind = args.iter().position(|a| a == "serve").and_then(|at| word(at + 1));
+    named.or(behind).or_else(|| word(0)).map(str::to_owned)
+}
+
 /// Whether an image is one of vLLM's: `vllm/vllm-openai`, its variants and copies in other registries.
 pub fn is_image(image: &str) -> bool {
     let repository = image.split('@').next().unwrap_or_default();
@@ -26,10 +36,11 @@ pub fn is_image(image: &str) -> bool {
 }
 
 /// How Docker's room reads any other container.
-pub const PLAIN: Dialect = Dialect { default_port: 0, port_of: |_| None, is_image: |_| false };
+pub const PLAIN: Dialect =
+    Dialect { default_port: 0, port_of: |_| None, model_of: |_| None, is_image: |_| false };
 
 /// How Docker's room reads containers of vLLM.
-pub const DIALECT: Dialect = Dialect { default_port: INNER_PORT, port_of, is_image };
+pub const DIALECT: Dialect = Dialect { default_port: INNER_PORT, port_of, model_of, is_image };
 
 /// Keeps our own questions out of the engine's access log.
 pub const QUIET: &str = "--disable-access-log-for-endpoints";
@@ -61,6 +72,17 @@ pub fn other(config: &ServiceConfig) -> Launch {
         launch.args = command.iter().skip(1).cloned().collect();
     }
     launch
+}
+
+/// A folder that lies in one of those that are let in, and by a link leads out of all of them: it is not handed over.
+fn led_out(config: &ServiceConfig, folders: &[PathBuf]) -> Option<FailureKind> {
+    let claims = |path: &&PathBuf| config.let_in.iter().any(|folder| path.starts_with(folder));
+    let all = folders.iter().chain(&config.hf_home.value);
+    let out = all
+        .filter(claims)
+        .find(|path| path.exists() && !fields::is_let_in(&path.display().to_string(), &config.let_in))?;
+    let detail = format!("{} leads out of the folders that services.toml lets in", out.display());
+    Some(FailureKind::Refused { action: "start".to_owned(), detail })
 }
 
 /// What to run for this service. Without weights the launch says so in `missing`. `version` is the engine's, where an
@@ -133,7 +155,8 @@ pub fn launch(config: &ServiceConfig, runtime: RuntimeKind, version: Option<&str
     let adapters = cli::split(&config.args.value).0.lora_modules;
     let adapters = adapters.iter().filter_map(|module| cli::lora_path(module));
     let folders = config.model.value.clone().into_iter().chain(adapters);
-    let folders = folders.filter(|path| path.starts_with('/')).map(PathBuf::from).collect();
+    let folders: Vec<PathBuf> = folders.filter(|path| path.starts_with('/')).map(PathBuf::from).collect();
+    let missing = missing.or_else(|| led_out(config, &folders));
     Launch {
         image,
         program,

@@ -71,7 +71,8 @@ pub async fn cancel_pull(State(site): State<Site>, Path(text): Path<String>) -> 
 }
 
 async fn image(site: &Site, text: &str, verb: ImageVerb) -> Result<Response, Problem> {
-    site.control.image(&site.caller(), &name(text)?, verb).await?;
+    // Pulls and cancellations end no requests: there is nothing to confirm.
+    site.control.image(&site.caller(), &name(text)?, verb, false).await?;
     Ok((StatusCode::ACCEPTED, images(State(site.clone())).await).into_response())
 }
 

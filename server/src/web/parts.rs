@@ -15,7 +15,7 @@ use crate::vllm::cli::{self, Note, PasteError, QuoteError, Why};
 use crate::vllm::models::{self as table, FigureKind, Row, hub};
 use app::api::ApiError;
 use app::locales::Lang;
-use app::model::{Gpu, PullFailure, ServiceName};
+use app::model::{Gpu, ServiceName};
 use app::parts::view::{
     Asking, CheckedView, ChosenDevice, DeviceView, FieldView, Fit, HistoryView, ImageRow, ImagesView,
     LeftOut, Misread, ModelRow, ModelsView, News, Pace, Remark, SecretView, SettingsView, Speed, Token,
@@ -47,7 +47,9 @@ pub async fn all(site: &Site, only: Option<&ServiceName>, lang: Lang) -> Parts {
             parts.push(settings_part(&name, &view, lang));
         }
         let view = models_view(site, &name, true).await;
-        parts.push((format!("models/{name}"), app::parts::models(&view, lang)));
+        // What could not be computed in time is left out: the page asks for it.
+        let html = if view.rows.is_empty() { String::new() } else { app::parts::models(&view, lang) };
+        parts.push((format!("models/{name}"), html));
     }
     parts.push(("images".to_owned(), app::parts::images(&images_view(site), lang)));
     Parts(parts)
@@ -150,6 +152,7 @@ async fn settings_view(
                 _ => config.api_key.value.is_some(),
             },
             read_only: fields::is_read_only(&config, field),
+            origin: fields::origin(&config, field).clone(),
         })
         .collect();
     let earlier = site.fleet.earlier(name);
@@ -281,6 +284,7 @@ fn trouble(wrong: Wrong) -> Trouble {
         Wrong::Value { field, allowed } => Trouble::Value { field, allowed },
         Wrong::ReadOnly { field } => Trouble::ReadOnly(field),
         Wrong::Folder { field, folder } => Trouble::Folder { field, folder },
+        Wrong::Uncontained { flag } => Trouble::Uncontained(flag),
         Wrong::Words { field, why } => Trouble::Words { field, why: misread_quote(&why) },
         Wrong::File { detail } => Trouble::File(detail),
         Wrong::Argument(wrong) => match wrong {
@@ -385,8 +389,10 @@ pub async fn save(
     };
     // What is set elsewhere is not sent by a form whose field is read-only in every browser: it stays as it is.
     let runs = site.fleet.world().service(&name).is_some_and(|s| s.started.is_some());
-    match site.fleet.save(&name, site.caller().name(), Some(&base), &wanted) {
+    let revision = site.fleet.revision_of(&name);
+    match site.fleet.save_elsewhere(&name, site.caller().name(), Some(base.clone()), wanted.clone()).await {
         Ok(changed) => {
+            site.fleet.taken(&name, revision).await;
             let news = if changed { News::Saved { running: runs } } else { News::Unchanged };
             say(site, headers, &name, None, None, news, String::new()).await
         }
@@ -457,7 +463,8 @@ pub async fn paste(
                 PasteError::NoImage { program } => Misread::Missing(format!("{program} run … IMAGE")),
                 PasteError::NoValue { option } => Misread::Missing(option),
             };
-            let kept = cut(&crate::redact::redact(command.split_inclusive(' ')).concat());
+            let words: Vec<&str> = command.split_whitespace().collect();
+            let kept = cut(&crate::redact::redact(&words).join(" "));
             say(site, headers, &name, None, None, News::NotUnderstood(why), kept).await
         }
     }
@@ -533,8 +540,12 @@ pub async fn restore(
     };
     let wanted = Wanted { values: found.after, secrets: BTreeMap::new() };
     let runs = site.fleet.world().service(&name).is_some_and(|s| s.started.is_some());
-    match site.fleet.save(&name, site.caller().name(), None, &wanted) {
-        Ok(true) => say(site, headers, &name, None, None, News::Saved { running: runs }, String::new()).await,
+    let revision = site.fleet.revision_of(&name);
+    match site.fleet.save_elsewhere(&name, site.caller().name(), None, wanted.clone()).await {
+        Ok(true) => {
+            site.fleet.taken(&name, revision).await;
+            say(site, headers, &name, None, None, News::Saved { running: runs }, String::new()).await
+        }
         Ok(false) => say(site, headers, &name, None, None, News::Unchanged, String::new()).await,
         Err(NotSaved::Refused(error)) => {
             say(site, headers, &name, Some(&wanted), None, News::Refused(error), String::new()).await
@@ -666,7 +677,7 @@ pub async fn delete_model(
                 view = models_view(&site, &name, false).await;
                 view.freed = Some(bytes);
             }
-            Err(detail) => view.refused = Some(PullFailure::Other { detail }),
+            Err(detail) => view.refused = Some(detail),
         },
         Some(_) => {}
     }
@@ -774,6 +785,7 @@ pub async fn prune_images(
                 s.tags.first().cloned().unwrap_or(id)
             };
             view.asking = Some(Asking::Prune {
+                ids: unused.iter().map(|s| s.id.as_str()).collect::<Vec<_>>().join(","),
                 names: unused.iter().map(name).collect(),
                 bytes: unused.iter().map(|s| s.bytes).sum(),
             });
@@ -781,7 +793,9 @@ pub async fn prune_images(
         Some("1") => {
             let before = view.free_bytes;
             let mut refused = None;
-            for image in unused {
+            // Those that were asked about, and that nothing uses still.
+            let asked: Vec<&str> = fields.get("id").map_or("", String::as_str).split(',').collect();
+            for image in unused.iter().filter(|i| asked.contains(&i.id.as_str())) {
                 if let Err(error) = site.fleet.images().remove(&image.id).await {
                     refused = Some(error.to_string());
                 }

@@ -50,6 +50,7 @@ impl From<ApiError> for Problem {
             ApiError::NotACandidate { .. } => (StatusCode::CONFLICT, "Not a candidate"),
             ApiError::Unreachable => (StatusCode::SERVICE_UNAVAILABLE, "Engine unreachable"),
             ApiError::RequestsRunning { .. } => (StatusCode::CONFLICT, "Requests are running"),
+            ApiError::ImageRequestsRunning { .. } => (StatusCode::CONFLICT, "Requests are running"),
             ApiError::WillNotFit { .. } => (StatusCode::CONFLICT, "Will not fit"),
             ApiError::Stale => (StatusCode::CONFLICT, "Stale"),
             ApiError::ReadOnly { .. } => (StatusCode::CONFLICT, "Read-only"),

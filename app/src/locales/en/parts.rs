@@ -1,6 +1,6 @@
 //! English of the parts that the server alone writes.
 
-use super::{WORDS, gib_tenths, number, pull_failure, tenths};
+use super::{WORDS, gib_tenths, number, tenths};
 use crate::locales::PartWords;
 use crate::model::*;
 use crate::parts::view::{Fit, LeftOut, Misread, Pace, Remark, Token, Trouble};
@@ -195,7 +195,6 @@ pub(crate) static PARTS: PartWords = PartWords {
     cancel: "Cancel",
     gib: |bytes| format!("{} GiB", gib_tenths(bytes, '.')),
     refused: |detail| format!("Not removed: {detail}"),
-    failure: pull_failure,
 };
 
 fn misread(why: &Misread) -> String {
@@ -219,6 +218,9 @@ fn trouble(it: &Trouble) -> String {
         Trouble::ReadOnly(field) => format!("{field} is set by a flag or the environment: change it there."),
         Trouble::Folder { field, folder } => format!(
             "{field}: {folder} is not in a folder that services.toml lets in ([dashboard] folders = […])."
+        ),
+        Trouble::Uncontained(flag) => format!(
+            "{flag} reaches beyond a process's own settings, and a process runs as the user of Services: write it into services.toml."
         ),
         Trouble::UnknownFlag { flag, nearest: Some(nearest) } => {
             format!("vLLM knows no {flag}. {nearest} perhaps?")

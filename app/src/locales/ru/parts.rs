@@ -1,6 +1,6 @@
 //! Русский для частей, которые пишет один сервер.
 
-use super::{WORDS, gib_tenths, number, plural, pull_failure, tenths};
+use super::{WORDS, gib_tenths, number, plural, tenths};
 use crate::locales::PartWords;
 use crate::model::*;
 use crate::parts::view::{Fit, LeftOut, Misread, Pace, Remark, Token, Trouble};
@@ -199,7 +199,6 @@ pub(crate) static PARTS: PartWords = PartWords {
     cancel: "Отмена",
     gib: |bytes| format!("{} ГиБ", gib_tenths(bytes, ',')),
     refused: |detail| format!("Не удалено: {detail}"),
-    failure: pull_failure,
 };
 
 fn misread(why: &Misread) -> String {
@@ -221,6 +220,9 @@ fn trouble(it: &Trouble) -> String {
         Trouble::ReadOnly(field) => format!("{field} задано флагом или окружением: меняйте там."),
         Trouble::Folder { field, folder } => format!(
             "{field}: {folder} не лежит в папке, разрешённой в services.toml ([dashboard] folders = […])."
+        ),
+        Trouble::Uncontained(flag) => format!(
+            "{flag} выходит за пределы настроек процесса, а процесс работает от имени пользователя Сервисов: впишите его в services.toml."
         ),
         Trouble::UnknownFlag { flag, nearest: Some(nearest) } => {
             format!("vLLM не знает {flag}. Может быть, {nearest}?")

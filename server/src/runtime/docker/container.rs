@@ -81,6 +81,7 @@ pub fn read(
             .map_or("no", policy_word)
             .to_owned(),
         image_id: found.image.clone(),
+        model: (dialect.model_of)(&arguments(found)),
         project: label(found, LABEL_PROJECT).cloned(),
     };
     let created_ns = found.created.as_deref().and_then(Timestamp::parse_nanos);
@@ -146,11 +147,16 @@ fn signal_number(name: &str) -> i32 {
     }
 }
 
-/// Where the API of a container is, by the port that it really publishes.
-fn api_url(found: &ContainerInspectResponse, dialect: Dialect, engine_host: &str) -> Option<String> {
+/// What it was told to run with.
+fn arguments(found: &ContainerInspectResponse) -> Vec<String> {
     let mut args = found.args.clone().unwrap_or_default();
     args.extend(found.config.as_ref().and_then(|c| c.cmd.clone()).unwrap_or_default());
-    let inner = (dialect.port_of)(&args).unwrap_or(dialect.default_port);
+    args
+}
+
+/// Where the API of a container is, by the port that it really publishes.
+fn api_url(found: &ContainerInspectResponse, dialect: Dialect, engine_host: &str) -> Option<String> {
+    let inner = (dialect.port_of)(&arguments(found)).unwrap_or(dialect.default_port);
     let host_config = found.host_config.as_ref()?;
     if host_config.network_mode.as_deref() == Some("host") {
         return Some(format!("http://{engine_host}:{inner}"));
@@ -361,7 +367,8 @@ mod tests {
 
     #[test]
     fn the_published_port_is_read_from_the_container() {
-        let dialect = Dialect { default_port: 8000, port_of: |_| None, is_image: |_| true };
+        let dialect =
+            Dialect { default_port: 8000, port_of: |_| None, model_of: |_| None, is_image: |_| true };
         let found = |ports: &str| -> ContainerInspectResponse {
             serde_json::from_str(&format!(r#"{{"Id":"ab","Name":"/v","State":{{"Running":true,"StartedAt":"2026-11-22T12:00:00Z"}},"HostConfig":{{"NetworkMode":"bridge"}},"NetworkSettings":{{"Ports":{ports},"Networks":{{"bridge":{{"IPAddress":"172.17.0.2"}}}}}}}}"#)).expect("reads")
         };

@@ -149,6 +149,30 @@ impl Engine {
         lock(&self.told).0.get(id).cloned().unwrap_or_default()
     }
 
+    /// Reads what the engine still remembers of a container: who asked an end that nobody here saw. It keeps its last 256
+    /// events, until it is restarted itself.
+    pub async fn recall(&self, id: &str) {
+        let Ok(docker) = self.client().await else { return };
+        let filters = HashMap::from([
+            ("type".to_owned(), vec!["container".to_owned()]),
+            ("container".to_owned(), vec![id.to_owned()]),
+        ]);
+        let until = Timestamp::now().millis() / 1000;
+        let options = EventsOptions {
+            since: Some("1".to_owned()),
+            until: Some(until.to_string()),
+            filters: Some(filters),
+        };
+        let mut events = Box::pin(docker.events(Some(options)));
+        let read = async {
+            while let Some(Ok(event)) = events.next().await {
+                self.note(&event);
+            }
+        };
+        // What is not told in time is not known: the exit code judges then.
+        let _ = tokio::time::timeout(PING_LIMIT, read).await;
+    }
+
     /// Asks a quick question.
     pub async fn ask<T, F>(&self, question: impl FnOnce(Docker) -> F) -> Result<T, Failed>
     where
@@ -273,7 +297,7 @@ impl Engine {
         loop {
             tokio::select! {
                 event = events.next() => match event {
-                    Some(Ok(event)) => self.take(event),
+                    Some(Ok(event)) => self.take(&event),
                     // A stream that breaks does not say why; the engine's next answer does.
                     Some(Err(_)) | None => {
                         let ended = || UnreachableReason::Garbage { detail: "its events ended".to_owned() };
@@ -294,17 +318,24 @@ impl Engine {
         }
     }
 
-    fn take(&self, event: EventMessage) {
+    fn take(&self, event: &EventMessage) {
         if event.typ == Some(EventMessageTypeEnum::IMAGE) {
             let _ = self.events.send(EngineEvent::Image);
             return;
         }
-        if event.typ != Some(EventMessageTypeEnum::CONTAINER) {
-            return;
+        if let Some((id, name)) = self.note(event) {
+            let _ = self.events.send(EngineEvent::Container { id, name });
         }
-        let (Some(actor), Some(action)) = (event.actor, event.action) else { return };
-        let Some(id) = actor.id else { return };
-        let attributes = actor.attributes.unwrap_or_default();
+    }
+
+    /// Remembers what an event says of a container; its id and name, where that changes anything that is shown.
+    fn note(&self, event: &EventMessage) -> Option<(String, String)> {
+        if event.typ != Some(EventMessageTypeEnum::CONTAINER) {
+            return None;
+        }
+        let (Some(actor), Some(action)) = (&event.actor, &event.action) else { return None };
+        let id = actor.id.clone()?;
+        let attributes = actor.attributes.clone().unwrap_or_default();
         if let Some(ns) = event.time_nano {
             self.last_event_ns.fetch_max(ns, Ordering::Relaxed);
         }
@@ -339,11 +370,11 @@ impl Engine {
                 // `exec_*`, `attach`, `top` and the like change nothing that is shown.
                 "create" | "destroy" | "oom" | "pause" | "unpause" | "rename" | "update" | "restart"
                 | "stop" | "health_status" => {}
-                _ => return,
+                _ => return None,
             }
         }
         let name = attributes.get("name").cloned().unwrap_or_default();
-        let _ = self.events.send(EngineEvent::Container { id, name });
+        Some((id, name))
     }
 }
 

@@ -43,14 +43,25 @@ pub struct Stored {
 }
 
 impl Stored {
+    /// Whether it was pulled by this digest under this name.
+    pub fn has_digest(&self, name: &str, digest: &str) -> bool {
+        self.digests.iter().any(|d| {
+            let stored = Reference::of(d);
+            familiar(stored.name) == familiar(name) && stored.digest == Some(digest)
+        })
+    }
+
+    /// Whether all that it is called belongs to one of these repositories.
+    pub fn is_of(&self, names: &[&str]) -> bool {
+        let ours = |text: &String| names.iter().any(|n| familiar(n) == familiar(Reference::of(text).name));
+        self.tags.iter().all(ours) && self.digests.iter().all(ours)
+    }
+
     /// Whether a reference means this image.
     pub fn is(&self, reference: &str) -> bool {
         let wanted = Reference::of(reference);
         if let Some(digest) = wanted.digest {
-            return self.digests.iter().any(|d| {
-                let stored = Reference::of(d);
-                familiar(stored.name) == familiar(wanted.name) && stored.digest == Some(digest)
-            });
+            return self.has_digest(wanted.name, digest);
         }
         self.tags.iter().any(|tag| {
             let stored = Reference::of(tag);
@@ -219,7 +230,10 @@ pub async fn pull(
         }
     }
     show(progress.pull(PullState::Running, Timestamp::now()));
-    // A stream that ends without an error may be an engine that died in the middle: the image itself proves the pull.
+    // A stream that ends without an error may be an engine that died in the middle.
+    if !progress.finished() {
+        return Err((PullFailure::EngineAway, progress));
+    }
     match id_of(engine, reference).await {
         Ok(Some(_)) => Ok(!progress.up_to_date()),
         Ok(None) => Err((PullFailure::Other { detail: "the engine broke off".to_owned() }, progress)),

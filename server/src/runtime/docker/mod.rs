@@ -36,6 +36,8 @@ pub struct Dialect {
     pub default_port: u16,
     /// The port that its arguments name.
     pub port_of: fn(&[String]) -> Option<u16>,
+    /// The model that its arguments name.
+    pub model_of: fn(&[String]) -> Option<String>,
     /// Whether an image is of this kind.
     pub is_image: fn(&str) -> bool,
 }
@@ -58,6 +60,8 @@ pub struct DockerRuntime {
     cache_dir: Option<std::path::PathBuf>,
     /// What was seen last: what a removed container was is known from here alone.
     last: Mutex<Option<Instance>>,
+    /// The container whose end was looked up in what the engine remembers.
+    recalled: Mutex<Option<String>>,
     /// One start at a time.
     starting: tokio::sync::Mutex<()>,
 }
@@ -86,7 +90,8 @@ impl DockerRuntime {
         cache_dir: Option<std::path::PathBuf>,
     ) -> Self {
         let starting = tokio::sync::Mutex::new(());
-        Self { engine, service, container, dialect, recipes, cache_dir, last: Mutex::new(None), starting }
+        let (last, recalled) = (Mutex::new(None), Mutex::new(None));
+        Self { engine, service, container, dialect, recipes, cache_dir, last, recalled, starting }
     }
 
     fn remember(&self, instance: Option<Instance>) {
@@ -98,9 +103,21 @@ impl DockerRuntime {
         self.engine.ask(|docker| async move { docker.inspect_container(name, None).await }).await
     }
 
+    /// An end that nobody here saw: the engine may still know who asked for it.
+    async fn recall(&self, found: &ContainerInspectResponse) {
+        let ended = found.state.as_ref().is_some_and(|s| s.running == Some(false));
+        let Some(id) = found.id.as_ref().filter(|_| ended) else { return };
+        let first = self.recalled.lock().unwrap_or_else(PoisonError::into_inner).replace(id.clone());
+        let told = self.engine.told(id);
+        if first.as_ref() != Some(id) && told.died.is_none() && told.signals.is_empty() {
+            self.engine.recall(id).await;
+        }
+    }
+
     async fn look_now(&self) -> Result<Look, RuntimeError> {
         match self.inspect(&self.container).await {
             Ok(found) if container::is_named(&found, &self.container) => {
+                self.recall(&found).await;
                 let seen = container::read(&found, &self.service, self.dialect, &self.engine)?;
                 if seen.container.as_ref().is_some_and(|c| c.auto_remove)
                     && seen.activity == Activity::Running

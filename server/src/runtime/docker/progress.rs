@@ -48,6 +48,8 @@ pub struct Progress {
     samples: VecDeque<(Timestamp, u64)>,
     /// The image is the one that was here.
     up_to_date: bool,
+    /// The engine said that it is done.
+    finished: bool,
 }
 
 impl Progress {
@@ -59,6 +61,7 @@ impl Progress {
             place: HashMap::new(),
             samples: VecDeque::from([(started, 0)]),
             up_to_date: false,
+            finished: false,
         }
     }
 
@@ -67,6 +70,7 @@ impl Progress {
         if message.status.starts_with("Status: Image is up to date") {
             self.up_to_date = true;
         }
+        self.finished |= message.status.starts_with("Status: ");
         let Some(stage) = stage(message.status) else { return };
         let Some(at) = message.id.and_then(|id| self.layer(id)) else { return };
         let Some(seen) = self.layers.get_mut(at) else { return };
@@ -136,6 +140,11 @@ impl Progress {
         {
             self.samples.pop_front();
         }
+    }
+
+    /// Whether the engine has said that it is done; a stream that merely ends is an engine that died.
+    pub const fn finished(&self) -> bool {
+        self.finished
     }
 
     /// Whether the image is the one that was here before.
@@ -357,6 +366,7 @@ mod tests {
         let pull = resumed.pull(PullState::Done { at: at(0), changed: true }, at(0));
         assert_eq!(pull.done_bytes, pull.total_bytes, "what was resumed is counted whole");
         assert_eq!(pull.total_bytes, 60_005_376);
+        assert!(progress.finished() && !recorded("200-engine-term").1.finished());
         assert!(recorded("200-up-to-date").1.up_to_date() && !progress.up_to_date());
     }
 
