@@ -25,18 +25,31 @@ pub async fn post(address: &str, fields: &str) -> Result<(bool, String), String>
     })
 }
 
-/// Posts a form of a part. The answer: the part that it belongs to, where it is another one, and its HTML.
+/// What the form of a part was answered.
+pub struct Answer {
+    /// The part that it belongs to.
+    pub part: String,
+    /// What its `fresh` is by now, where the server has told.
+    pub fresh: Option<u64>,
+    /// Its HTML.
+    pub html: String,
+}
+
+/// Posts a form of a part.
 ///
 /// # Errors
 /// The browser's words when nothing came back, or what the server said instead.
-pub async fn part(address: &str, fields: &str) -> Result<(Option<String>, String), String> {
+pub async fn part(address: &str, fields: &str) -> Result<Answer, String> {
     let sent = exchange(address, fields, "text/html").await;
     let (response, body) = sent.map_err(|error| {
         let error: Option<js_sys::Error> = error.dyn_into().ok();
         error.map(|error| String::from(error.message())).unwrap_or_default()
     })?;
     match response.headers().get("x-part").ok().flatten() {
-        Some(part) => Ok((Some(part), body)),
+        Some(part) => {
+            let fresh = response.headers().get("x-fresh").ok().flatten().and_then(|n| n.parse().ok());
+            Ok(Answer { part, fresh, html: body })
+        }
         // Not one of ours: a wall's refusal, a proxy's page.
         None => Err(body.chars().take(200).collect()),
     }

@@ -25,8 +25,6 @@ mod browser {
 
     /// How long a typist rests before what was typed is checked.
     const REST: Duration = Duration::from_millis(250);
-    /// For so long an answer is newer than the news that it makes itself, in milliseconds.
-    const JUST_NOW_MS: f64 = 3_000.0;
 
     fn find(id: &str) -> Option<Element> {
         document().query_selector(&format!("[data-part=\"{id}\"]")).ok().flatten()
@@ -67,7 +65,8 @@ mod browser {
             let now = fresh.get();
             let place = find(&id);
             let empty = before.is_none() && place.as_ref().is_some_and(|e| e.inner_html().is_empty());
-            let kept = dirty.get_value() || place.as_ref().is_some_and(is_kept);
+            let kept =
+                dirty.get_value() || place.as_ref().is_some_and(|place| waits(place) || shows(place, now));
             if empty || (before.is_some_and(|b| b != now) && !kept) {
                 let id = id.clone();
                 leptos::task::spawn_local(async move {
@@ -80,11 +79,14 @@ mod browser {
         });
     }
 
-    /// Something in it waits for a person, or it has only just been answered: that answer is the news.
-    fn is_kept(place: &Element) -> bool {
-        let answered = place.get_attribute("data-answered").and_then(|at| at.parse::<f64>().ok());
-        let just_now = answered.is_some_and(|at| js_sys::Date::now() - at < JUST_NOW_MS);
-        just_now || place.query_selector("[data-hold]").ok().flatten().is_some()
+    /// Something in it waits for a person.
+    fn waits(place: &Element) -> bool {
+        place.query_selector("[data-hold]").ok().flatten().is_some()
+    }
+
+    /// It shows this state of things already: the news are its own.
+    fn shows(place: &Element, fresh: u64) -> bool {
+        place.get_attribute("data-fresh").and_then(|n| n.parse().ok()) == Some(fresh)
     }
 
     /// The form of this part that an event came from.
@@ -119,17 +121,15 @@ mod browser {
         let id = id.to_owned();
         leptos::task::spawn_local(async move {
             match crate::fetch::part(&address, &body).await {
-                Ok((target, html)) => {
+                Ok(answer) => {
                     // A form that was not taken still holds what was written.
-                    let own = target.as_deref().is_none_or(|target| target == id);
-                    if own && !html.contains("data-hold") {
+                    if answer.part == id && !answer.html.contains("data-hold") {
                         dirty.try_set_value(false);
                     }
                     drop(form.remove_attribute("aria-busy"));
-                    let target = target.as_deref().unwrap_or(&id);
-                    put(target, &html);
-                    if let Some(place) = find(target) {
-                        drop(place.set_attribute("data-answered", &js_sys::Date::now().to_string()));
+                    put(&answer.part, &answer.html);
+                    if let Some((place, fresh)) = find(&answer.part).zip(answer.fresh) {
+                        drop(place.set_attribute("data-fresh", &fresh.to_string()));
                     }
                 }
                 Err(detail) => {
@@ -145,12 +145,12 @@ mod browser {
     fn check(address: String, form: HtmlFormElement, typed: StoredValue<u32>, now: u32) {
         leptos::task::spawn_local(async move {
             let body = fields(&form);
-            let Ok((_, html)) = crate::fetch::part(&address, &body).await else { return };
+            let Ok(answer) = crate::fetch::part(&address, &body).await else { return };
             // What was typed meanwhile is checked by itself.
             if typed.try_get_value() == Some(now)
                 && let Some(place) = form.query_selector("[data-checked]").ok().flatten()
             {
-                place.set_inner_html(&html);
+                place.set_inner_html(&answer.html);
             }
         });
     }

@@ -39,7 +39,8 @@ pub fn services(
         let fresh = Memo::new(move |_| {
             let state =
                 watched.service.with(|s| u64::from(s.settings_revision) * 2 + u64::from(s.started.is_some()));
-            let used: u64 = world.gpus.with(|all| all.iter().map(|g| g.memory_used_bytes >> 30).sum());
+            let used: u64 =
+                world.gpus.with(|all| all.iter().map(|g| 1000 + (g.memory_used_bytes >> 30)).sum());
             state * 100_000 + used
         });
         view! { <Part id=id html=html fresh=fresh/> }.into_any()

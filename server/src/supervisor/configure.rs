@@ -26,9 +26,11 @@ use std::time::{Duration, Instant};
 /// How long reading a model's files may take.
 const FILES: Duration = Duration::from_secs(5);
 /// How long a table of models is good for a page.
-const TABLE_FRESH: Duration = Duration::from_secs(10);
+const TABLE_FRESH: Duration = Duration::from_millis(250);
+/// How long a page may wait for a newer one.
+const QUICK_TABLE: Duration = Duration::from_millis(60);
 /// How long the first page may wait for it.
-const FIRST_TABLE: Duration = Duration::from_millis(200);
+const FIRST_TABLE: Duration = Duration::from_millis(500);
 /// How long a task may take to read its mail.
 const TAKEN: Duration = Duration::from_millis(500);
 /// How long finding out who listens on a port may take.
@@ -364,30 +366,38 @@ impl Fleet {
         match tokio::time::timeout(FILES, read).await {
             Ok(Ok(table)) => {
                 let mut tables = self.tables();
-                tables.insert(service.clone(), (Instant::now(), table.clone()));
+                tables.insert(service.clone(), (Instant::now(), gpus, table.clone()));
                 Ok(table)
             }
             _ => Err(ApiError::Busy),
         }
     }
 
-    /// The table as it was computed last, for a page that is rendered at once; it is computed anew behind it. Only the very
-    /// first page waits, and not for long.
+    /// The table for a page that is rendered at once: as it was a moment ago, or computed if that takes no longer than a disk
+    /// that answers; of one that does not the last table is shown, while it is computed behind it.
     pub async fn models_at_once(
         self: &Arc<Self>,
         service: &ServiceName,
     ) -> Result<(Vec<Row>, Vec<String>), ApiError> {
+        let gpus = self.world().gpus();
         let known = self.tables().get(service).cloned();
-        if let Some((at, table)) = known {
-            if at.elapsed() > TABLE_FRESH {
-                // One at a time: a disk that hangs is not asked by every page.
-                self.tables().insert(service.clone(), (Instant::now(), table.clone()));
-                let (this, service) = (self.clone(), service.clone());
-                tokio::spawn(async move { this.models_for(&service).await.map(drop) });
+        let (limit, last) = match known {
+            Some((at, of, table)) if at.elapsed() < TABLE_FRESH && Arc::ptr_eq(&of, &gpus) => {
+                return Ok(table);
             }
-            return Ok(table);
+            Some((_, _, table)) => {
+                // One at a time: a disk that hangs is not asked by every page.
+                self.tables().insert(service.clone(), (Instant::now(), gpus, table.clone()));
+                (QUICK_TABLE, Some(table))
+            }
+            None => (FIRST_TABLE, None),
+        };
+        let (this, name) = (self.clone(), service.clone());
+        let computing = tokio::spawn(async move { this.models_for(&name).await });
+        match tokio::time::timeout(limit, computing).await {
+            Ok(Ok(table)) => table,
+            _ => last.ok_or(ApiError::Busy),
         }
-        tokio::time::timeout(FIRST_TABLE, self.models_for(service)).await.unwrap_or(Err(ApiError::Busy))
     }
 
     /// Deletes a model of the Hugging Face cache that no service is set to or runs. Bytes that are free again.

@@ -31,6 +31,9 @@ use tokio_util::sync::CancellationToken;
 /// How long the engine may take to say whether requests run.
 const OBJECTION_LIMIT: Duration = Duration::from_secs(1);
 
+/// Tables of models: when each was computed, and for which GPUs.
+pub(super) type Tables = BTreeMap<ServiceName, (Instant, Arc<Vec<app::model::Gpu>>, Table)>;
+
 /// How long the first page waits for the list of images.
 const FIRST_IMAGES: Duration = Duration::from_millis(500);
 
@@ -71,7 +74,7 @@ pub struct Fleet {
     /// The bus of systemd; no connection is made before a unit is asked for.
     bus: Bus,
     /// The tables of models as they were computed last.
-    tables: Mutex<BTreeMap<ServiceName, (Instant, Table)>>,
+    tables: Mutex<Tables>,
     stop: CancellationToken,
 }
 
@@ -327,7 +330,7 @@ impl Fleet {
         self.folders.clone()
     }
 
-    pub(super) fn tables(&self) -> MutexGuard<'_, BTreeMap<ServiceName, (Instant, Table)>> {
+    pub(super) fn tables(&self) -> MutexGuard<'_, Tables> {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -5,8 +5,8 @@
 //! (the engine ends what nobody waits for), so that one that was cut off is said to be so by the next.
 
 use super::world::World;
+use crate::runtime::docker::Engine;
 use crate::runtime::docker::images::{self, Reference, Stored};
-use crate::runtime::docker::{Engine, EngineEvent};
 use crate::store::Store;
 use app::model::{Image, LocalImage, Newer, Pull, PullFailure, PullState, Timestamp};
 use std::collections::HashMap;
@@ -145,9 +145,15 @@ impl Images {
     pub async fn run(self: Arc<Self>) {
         let mut events = self.engine.subscribe();
         let mut world = self.world.subscribe();
+        let mut was_away = true;
         loop {
-            if self.engine.away().is_none() {
+            let away = self.engine.away().is_some();
+            if !away {
                 self.refresh().await;
+            }
+            // Events may be lost while a burst settles: what the engine is now is what is told.
+            if std::mem::replace(&mut was_away, away) != away {
+                self.world.images_changed();
             }
             loop {
                 let mut references: Vec<String> =
@@ -158,7 +164,6 @@ impl Images {
                 tokio::select! {
                     _ = world.changed() => {}
                     event = events.recv() => match event {
-                        Ok(EngineEvent::Away(_)) => self.world.images_changed(),
                         // Containers make images used and unused.
                         Ok(_) | Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => break,
                         Err(tokio::sync::broadcast::error::RecvError::Closed) => return,

@@ -69,7 +69,12 @@ fn fragment(part: &Part) -> Response {
 /// The part alone for the page's own script, the whole page for a plain form.
 async fn answer(site: Site, headers: HeaderMap, service: Option<&ServiceName>, part: Part) -> Response {
     if headers.contains_key("x-part") {
-        return fragment(&part);
+        let mut response = fragment(&part);
+        // Which settings it shows: their own news need not bring it once more.
+        if let Some(revision) = service.and_then(|name| site.fleet.revision_of(name)) {
+            response.headers_mut().insert("x-fresh", HeaderValue::from(revision));
+        }
+        return response;
     }
     let route = match service {
         Some(name) => Route::Service { name: name.clone() },
@@ -335,14 +340,15 @@ fn settings_part(name: &ServiceName, view: &SettingsView, lang: Lang) -> Part {
 }
 
 /// `GET /parts/settings/NAME`
-pub async fn settings(State(site): State<Site>, Path(text): Path<String>, headers: HeaderMap) -> Response {
-    let name = match named(&site, &text) {
-        Ok(name) => name,
-        Err(refused) => return refused.into_response(),
-    };
+pub async fn settings(
+    State(site): State<Site>,
+    Path(text): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let name = named(&site, &text)?;
     match settings_view(&site, &name, None).await {
-        Ok(view) => fragment(&settings_part(&name, &view, page::language(&headers))),
-        Err(error) => Problem::from(error).into_response(),
+        Ok(view) => Ok(fragment(&settings_part(&name, &view, page::language(&headers)))),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -355,7 +361,7 @@ async fn say(
     base: Option<&Values>,
     news: News,
     pasted: String,
-) -> Response {
+) -> Result<Response, Problem> {
     let lang = page::language(&headers);
     match settings_view(&site, name, writing).await {
         Ok(mut view) => {
@@ -364,9 +370,9 @@ async fn say(
             }
             (view.news, view.pasted) = (Some(news), pasted);
             let part = settings_part(name, &view, lang);
-            answer(site, headers, Some(name), part).await
+            Ok(answer(site, headers, Some(name), part).await)
         }
-        Err(error) => Problem::from(error).into_response(),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -376,11 +382,8 @@ pub async fn save(
     Path(text): Path<String>,
     headers: HeaderMap,
     Form(fields): Form<Fields>,
-) -> Response {
-    let name = match named(&site, &text) {
-        Ok(name) => name,
-        Err(refused) => return refused.into_response(),
-    };
+) -> Result<Response, Problem> {
+    let name = named(&site, &text)?;
     let (wanted, base) = wanted(&fields);
     // A form without what it was made from is no form of ours.
     let Some(base) = base else {
@@ -415,13 +418,10 @@ pub async fn check(
     Path(text): Path<String>,
     headers: HeaderMap,
     Form(fields): Form<Fields>,
-) -> Response {
-    let name = match named(&site, &text) {
-        Ok(name) => name,
-        Err(refused) => return refused.into_response(),
-    };
+) -> Result<Response, Problem> {
+    let name = named(&site, &text)?;
     let view = checked_view(&site, &name, &wanted(&fields).0).await;
-    fragment(&(format!("settings/{name}"), app::parts::checked(&view, page::language(&headers))))
+    Ok(fragment(&(format!("settings/{name}"), app::parts::checked(&view, page::language(&headers)))))
 }
 
 /// `POST /parts/settings/NAME/paste`: fills the form from a command.
@@ -430,11 +430,8 @@ pub async fn paste(
     Path(text): Path<String>,
     headers: HeaderMap,
     Form(fields): Form<Fields>,
-) -> Response {
-    let name = match named(&site, &text) {
-        Ok(name) => name,
-        Err(refused) => return refused.into_response(),
-    };
+) -> Result<Response, Problem> {
+    let name = named(&site, &text)?;
     let command = fields.get("command").cloned().unwrap_or_default();
     match cli::paste(&command) {
         Ok(pasted) => {
@@ -449,7 +446,7 @@ pub async fn paste(
                     say(site, headers, &name, Some(&wanted), None, News::Filled { left_out }, String::new())
                         .await
                 }
-                Err(error) => Problem::from(error).into_response(),
+                Err(error) => Err(error.into()),
             }
         }
         Err(error) => {
@@ -505,11 +502,8 @@ pub async fn use_model(
     Path(text): Path<String>,
     headers: HeaderMap,
     Form(fields): Form<Fields>,
-) -> Response {
-    let name = match named(&site, &text) {
-        Ok(name) => name,
-        Err(refused) => return refused.into_response(),
-    };
+) -> Result<Response, Problem> {
+    let name = named(&site, &text)?;
     let key = fields.get("model").map_or("", String::as_str);
     let rows = site.fleet.models_for(&name).await.map(|(rows, _)| rows).unwrap_or_default();
     let row = rows.iter().find(|row| key_of(row) == key);
@@ -528,11 +522,8 @@ pub async fn restore(
     Path(text): Path<String>,
     headers: HeaderMap,
     Form(fields): Form<Fields>,
-) -> Response {
-    let name = match named(&site, &text) {
-        Ok(name) => name,
-        Err(refused) => return refused.into_response(),
-    };
+) -> Result<Response, Problem> {
+    let name = named(&site, &text)?;
     let id = fields.get("id").and_then(|id| id.parse::<i64>().ok());
     let found = site.fleet.earlier(&name).into_iter().find(|e| Some(e.id) == id);
     let Some(found) = found else {
@@ -642,13 +633,14 @@ async fn models_view(site: &Site, name: &ServiceName, quick: bool) -> ModelsView
 }
 
 /// `GET /parts/models/NAME`
-pub async fn models(State(site): State<Site>, Path(text): Path<String>, headers: HeaderMap) -> Response {
-    let name = match named(&site, &text) {
-        Ok(name) => name,
-        Err(refused) => return refused.into_response(),
-    };
+pub async fn models(
+    State(site): State<Site>,
+    Path(text): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let name = named(&site, &text)?;
     let view = models_view(&site, &name, false).await;
-    fragment(&(format!("models/{name}"), app::parts::models(&view, page::language(&headers))))
+    Ok(fragment(&(format!("models/{name}"), app::parts::models(&view, page::language(&headers)))))
 }
 
 /// `POST /parts/models/delete`: asks first, then deletes.
