@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 /// How long reading a model's files may take.
 const FILES: Duration = Duration::from_secs(5);
 /// How long a table of models is good for a page.
-const TABLE_FRESH: Duration = Duration::from_millis(250);
+const TABLE_FRESH: Duration = Duration::from_millis(50);
 /// How long a page may wait for a newer one.
 const QUICK_TABLE: Duration = Duration::from_millis(60);
 /// How long the first page may wait for it.
