@@ -526,3 +526,107 @@ fn several_services_lead_to_their_own_pages() {
     has(&html, &[r#"<a href="/services/second">vLLM</a>"#]);
     assert_eq!(html.matches("<article").count(), 2);
 }
+
+#[test]
+fn a_switch_that_nothing_would_turn_at_boot_says_so() {
+    let mut boot = boot(vec![service("vllm")]);
+    boot.snapshot.host.boot = BootStatus::NotInstalled;
+    has(&html(boot.clone()), &["Services itself is not started with this machine", "server install"]);
+    boot.snapshot.host.boot = BootStatus::Installed;
+    assert!(!html(boot).contains("Services itself is not started"));
+}
+
+#[test]
+fn a_budget_that_is_spent_says_when_it_is_whole_again() {
+    let mut it = service("vllm");
+    let kind = FailureKind::Exited { code: 1, was_ready: false };
+    it.state = State::Failed {
+        failure: Box::new(Failure { kind, at: Timestamp::from_millis(NOW), diagnosis: None }),
+    };
+    let resets = Some(Timestamp::from_millis(NOW + 600_000));
+    it.restarts = Some(Restarts { failures: 3, budget: 3, window_s: 600, next: None, resets });
+    has(
+        &html(boot(vec![it.clone()])),
+        &["It failed 3 times within 10 min and is not started again by itself", "2026-11-22 12:10:00 UTC"],
+    );
+    let next = Some(Timestamp::from_millis(NOW + 4_000));
+    it.restarts = Some(Restarts { failures: 1, budget: 3, window_s: 600, next, resets });
+    has(&html(boot(vec![it])), &["It starts again by itself in 4 s (failure 1 of 3 within 10 min)"]);
+}
+
+#[test]
+fn the_image_before_is_offered_while_another_one_runs() {
+    let mut it = service("vllm");
+    let container = |image: &str| ContainerFacts {
+        name: "vllm".into(),
+        id: "0123".into(),
+        adopted: false,
+        auto_remove: false,
+        restart_policy: "no".into(),
+        image_id: Some(image.into()),
+        model: None,
+        project: None,
+    };
+    let kept = KeptImage {
+        id: "sha256:old".into(),
+        reference: "vllm/vllm-openai:latest".into(),
+        since: Timestamp::from_millis(NOW),
+    };
+    (it.container, it.kept_image) = (Some(container("sha256:new")), Some(kept));
+    let with = |it: &Service, local: &str| {
+        let mut boot = boot(vec![it.clone()]);
+        boot.snapshot.images = vec![Image {
+            reference: "vllm/vllm-openai:latest".into(),
+            local: Some(LocalImage { id: local.into(), bytes: 1, created: None }),
+            pull: None,
+            newer: None,
+        }];
+        html(boot)
+    };
+    has(&with(&it, "sha256:new"), &["Back to the image before"]);
+    assert!(!with(&it, "sha256:new").contains("Restart on the new image"));
+    it.container = Some(container("sha256:old"));
+    let html = with(&it, "sha256:new");
+    has(&html, &["The container runs an older image", "Restart on the new image"]);
+    assert!(!html.contains("Back to the image before"), "it runs that one");
+}
+
+#[test]
+fn what_a_person_wrote_is_text_in_every_part() {
+    use crate::parts::view::*;
+    let evil = "</textarea><script>alert(1)</script>";
+    let field = |name| FieldView {
+        name,
+        value: evil.to_owned(),
+        default: String::new(),
+        origin: Origin::File,
+        read_only: false,
+        choices: vec![evil.to_owned()],
+        wrong: false,
+    };
+    let view = SettingsView {
+        service: "vllm".into(),
+        fields: vec![field("VLLM_MODEL"), field("args"), field("--lora-modules")],
+        pasted: evil.to_owned(),
+        news: Some(News::NotUnderstood(Misread::Shell(evil.to_owned()))),
+        checked: CheckedView { command: Some(evil.to_owned()), ..CheckedView::default() },
+        ..SettingsView::default()
+    };
+    let images = ImagesView {
+        rows: vec![ImageRow {
+            id: "sha256:1".into(),
+            tags: vec![evil.to_owned()],
+            bytes: 1,
+            created: None,
+            used_by: vec![evil.to_owned()],
+        }],
+        refused: Some(evil.to_owned()),
+        ..ImagesView::default()
+    };
+    for lang in Lang::ALL {
+        for html in [crate::parts::settings(&view, lang), crate::parts::images(&images, lang)] {
+            assert!(!html.contains("<script>"), "{html}");
+            assert!(html.contains("&lt;script"), "{html}");
+        }
+    }
+}

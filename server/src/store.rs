@@ -635,6 +635,56 @@ mod tests {
     }
 
     #[test]
+    fn settings_are_remembered_with_who_and_when_and_whether_they_became_ready() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let store = Store::open(dir.path()).expect("opens");
+        let values = |share: &str| Values::from([("GPU_MEMORY_UTILIZATION".to_owned(), share.to_owned())]);
+        store.note_settings(&name(), "local", &values("0.5"), &values("0.6"), &["HF_TOKEN".to_owned()]);
+        store.settings_ready(&name(), &values("0.6"), Timestamp::from_millis(7));
+        store.settings_ready(&name(), &values("0.9"), Timestamp::from_millis(8));
+        let earlier = store.earlier_settings(&name());
+        assert_eq!(earlier.len(), 2);
+        assert_eq!((earlier[0].who.as_str(), &earlier[0].after), ("file", &values("0.9")));
+        assert_eq!((earlier[1].who.as_str(), earlier[1].ready), ("local", Some(Timestamp::from_millis(7))));
+        assert_eq!(
+            (&earlier[1].before, &earlier[1].secrets),
+            (&Some(values("0.5")), &vec!["HF_TOKEN".to_owned()])
+        );
+        for n in 0..80 {
+            store.note_settings(&name(), "local", &values("0.5"), &values(&format!("0.{n}")), &[]);
+        }
+        let earlier = store.earlier_settings(&name());
+        assert!(earlier.len() <= 53, "bounded");
+        assert!(earlier.iter().any(|e| e.ready.is_some()), "what became ready is kept");
+    }
+
+    #[test]
+    fn the_last_measurement_of_a_model_on_a_device_counts() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let store = Store::open(dir.path()).expect("opens");
+        store.set_measured("a/b", "L4", 100);
+        store.set_measured("a/b", "L4", 200);
+        let measured = store.measured();
+        assert_eq!(measured.len(), 1);
+        assert_eq!((measured[0].model.as_str(), measured[0].tokens_per_10s), ("a/b", 200));
+    }
+
+    #[test]
+    fn what_counts_against_the_budget_outlives_the_dashboard_and_not_the_boot() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let store = Store::open(dir.path()).expect("opens");
+        let memory = Memory {
+            failures: vec![Timestamp::from_millis(5), Timestamp::from_millis(6)],
+            unready: 2,
+            by_hand: true,
+        };
+        store.set_memory(&name(), &memory);
+        assert_eq!(store.memory(&name()), memory);
+        store.set_fact(&format!("failures/{}", name()), "another-boot 5,6 2");
+        assert_eq!(store.memory(&name()), Memory { by_hand: true, ..Memory::default() });
+    }
+
+    #[test]
     fn two_dashboards_cannot_share_a_folder() {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let _first = Store::open(dir.path()).expect("opens");
