@@ -70,7 +70,9 @@ mod browser {
             if empty || (before.is_some_and(|b| b != now) && !kept) {
                 let id = id.clone();
                 leptos::task::spawn_local(async move {
-                    if let Some(html) = crate::fetch::text(&format!("/parts/{id}")).await {
+                    let Some(html) = crate::fetch::text(&format!("/parts/{id}")).await else { return };
+                    // A form was sent or answered meanwhile: that is newer.
+                    if empty || find(&id).is_some_and(|place| !waits(&place) && !shows(&place, now)) {
                         put(&id, &html);
                     }
                 });
@@ -79,9 +81,9 @@ mod browser {
         });
     }
 
-    /// Something in it waits for a person.
+    /// Something in it waits for a person, or for its answer.
     fn waits(place: &Element) -> bool {
-        place.query_selector("[data-hold]").ok().flatten().is_some()
+        place.query_selector("[data-hold], form[aria-busy=true]").ok().flatten().is_some()
     }
 
     /// It shows this state of things already: the news are its own.

@@ -506,6 +506,11 @@ fn sentence(service: &Service) -> Said {
         }
         State::Stopping { .. } => said("Asked to end. If it does not in time, it is killed.", ""),
         State::Failed { failure: it } => failure(&it.kind),
+        State::Unreachable { reason }
+            if service.runtime == RuntimeKind::Systemd && *reason != UnreachableReason::NotAskedYet =>
+        {
+            said("systemd cannot be asked.", "This page recovers by itself when its bus is back.")
+        }
         State::Unreachable { reason } => unreachable(reason),
     }
 }

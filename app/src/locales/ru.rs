@@ -520,6 +520,11 @@ fn sentence(service: &Service) -> Said {
         }
         State::Stopping { .. } => said("Завершается. Если не успеет, будет завершён принудительно.", ""),
         State::Failed { failure: it } => failure(&it.kind),
+        State::Unreachable { reason }
+            if service.runtime == RuntimeKind::Systemd && *reason != UnreachableReason::NotAskedYet =>
+        {
+            said("systemd не отвечает.", "Страница восстановится сама, когда его шина вернётся.")
+        }
         State::Unreachable { reason } => unreachable(reason),
     }
 }

@@ -231,6 +231,7 @@ impl Fleet {
     }
 
     fn care_for(self: &Arc<Self>, config: ServiceConfig, kind: RuntimeKind, feed: Option<Arc<Feed>>) {
+        self.world.expect(&config.name);
         let stop = self.stop.child_token();
         let (mut demo, mut unit) = (None, None);
         let runtime: Arc<dyn Runtime> = match kind {

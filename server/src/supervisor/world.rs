@@ -15,6 +15,8 @@ use tokio::sync::watch;
 /// What is known of everything. Tasks write their part; viewers compare what they showed last with what is here now.
 pub struct World {
     services: RwLock<Vec<Arc<Service>>>,
+    /// The order of the page: that of the settings, whichever task speaks first.
+    order: Mutex<Vec<ServiceName>>,
     gpus: watch::Sender<Arc<Vec<Gpu>>>,
     metrics: RwLock<Vec<Arc<ServiceMetrics>>>,
     images: RwLock<Vec<Arc<Image>>>,
@@ -39,6 +41,7 @@ impl World {
         };
         Arc::new(Self {
             services: RwLock::default(),
+            order: Mutex::default(),
             gpus: watch::Sender::default(),
             metrics: RwLock::default(),
             images: RwLock::default(),
@@ -157,13 +160,27 @@ impl World {
         self.host.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Keeps a service's place on the page, behind those that are there.
+    pub(super) fn expect(&self, name: &ServiceName) {
+        let mut order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+        if !order.contains(name) {
+            order.push(name.clone());
+        }
+    }
+
     /// Puts a service's new object in its place. Nothing happens when it is the same.
     pub fn put_service(&self, service: Service) {
         let mut services = self.services.write().unwrap_or_else(PoisonError::into_inner);
         match services.iter_mut().find(|s| s.name == service.name) {
             Some(old) if **old == service => return,
             Some(old) => *old = Arc::new(service),
-            None => services.push(Arc::new(service)),
+            None => {
+                let order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+                let place = |name: &ServiceName| order.iter().position(|n| n == name).unwrap_or(usize::MAX);
+                let own = place(&service.name);
+                let at = services.iter().position(|s| place(&s.name) > own).unwrap_or(services.len());
+                services.insert(at, Arc::new(service));
+            }
         }
         drop(services);
         self.tell();
