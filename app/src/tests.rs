@@ -426,6 +426,7 @@ fn the_log_is_a_region_with_the_last_lines_as_text() {
         source: "APIServer".into(),
         text: "<script>alert(1)</script>".into(),
         spans: vec![Span(0, 3, "red".into())],
+        kind: LineKind::None,
     };
     let mut boot = boot(vec![service("vllm")]);
     let counts = LevelCounts { warning: 12_345, ..LevelCounts::default() };

@@ -45,6 +45,69 @@ impl FromStr for Level {
     }
 }
 
+/// What a line is, beside how serious: what the page folds, hides or groups.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[repr(u8)]
+pub enum LineKind {
+    /// Nothing of what follows.
+    #[default]
+    None = 0,
+    /// A line of a traceback, up to the one that names the exception.
+    Trace = 1,
+    /// An access line of a health or metrics probe.
+    Probe = 2,
+    /// The start banner.
+    Banner = 3,
+    /// The listing of routes.
+    Route = 4,
+    /// The periodic line of throughput.
+    Stats = 5,
+    /// A step of a progress bar.
+    Bar = 6,
+    /// Any other access line of the web server.
+    Access = 7,
+    /// What is said about one request: received, added, finished, aborted.
+    Request = 8,
+}
+
+impl LineKind {
+    /// All kinds, in the order of their numbers.
+    pub const ALL: [Self; 9] = [
+        Self::None,
+        Self::Trace,
+        Self::Probe,
+        Self::Banner,
+        Self::Route,
+        Self::Stats,
+        Self::Bar,
+        Self::Access,
+        Self::Request,
+    ];
+
+    /// The word on the wire; a line of kind `None` has none there.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Trace => "trace",
+            Self::Probe => "probe",
+            Self::Banner => "banner",
+            Self::Route => "route",
+            Self::Stats => "stats",
+            Self::Bar => "bar",
+            Self::Access => "access",
+            Self::Request => "request",
+        }
+    }
+}
+
+impl FromStr for LineKind {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        Self::ALL.into_iter().find(|k| k.as_str() == text).ok_or(())
+    }
+}
+
 /// Which pipe a line came from. A terminal has one: `Stdout`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -71,7 +134,8 @@ impl Stream {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span(pub u32, pub u32, pub String);
 
-/// One log line. On the wire an array: `[seq, time, stream, level, source, text]`, spans after it where there are any.
+/// One log line. On the wire an array: `[seq, time, stream, level, source, text]`, after it spans and the kind where there
+/// are any; a line with a kind and no spans has `[]` before it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(from = "LineParts")]
 pub struct Line {
@@ -89,21 +153,34 @@ pub struct Line {
     pub text: String,
     /// ANSI styles.
     pub spans: Vec<Span>,
+    /// What it is.
+    pub kind: LineKind,
 }
 
 #[derive(Deserialize)]
-struct LineParts(u64, Timestamp, Stream, Level, String, String, #[serde(default)] Vec<Span>);
+struct LineParts(
+    u64,
+    Timestamp,
+    Stream,
+    Level,
+    String,
+    String,
+    #[serde(default)] Vec<Span>,
+    #[serde(default)] LineKind,
+);
 
 impl From<LineParts> for Line {
-    fn from(LineParts(seq, time, stream, level, source, text, spans): LineParts) -> Self {
-        Self { seq, time, stream, level, source, text, spans }
+    fn from(LineParts(seq, time, stream, level, source, text, spans, kind): LineParts) -> Self {
+        Self { seq, time, stream, level, source, text, spans, kind }
     }
 }
 
 impl Serialize for Line {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let base = (self.seq, self.time, self.stream, self.level, &self.source, &self.text);
-        if self.spans.is_empty() {
+        if self.kind != LineKind::None {
+            (base.0, base.1, base.2, base.3, base.4, base.5, &self.spans, self.kind).serialize(serializer)
+        } else if self.spans.is_empty() {
             base.serialize(serializer)
         } else {
             (base.0, base.1, base.2, base.3, base.4, base.5, &self.spans).serialize(serializer)
@@ -249,6 +326,7 @@ mod tests {
             source: "APIServer".into(),
             text: "héllo".into(),
             spans: Vec::new(),
+            kind: LineKind::None,
         };
         let json = serde_json::to_string(&line).expect("plain data");
         assert_eq!(json, r#"[4202,"1970-01-01T00:00:00.000Z","stdout","info","APIServer","héllo"]"#);
@@ -257,6 +335,31 @@ mod tests {
         let json = serde_json::to_string(&line).expect("plain data");
         assert!(json.ends_with(r#","héllo",[[0,3,"red bold"]]]"#), "{json}");
         assert_eq!(serde_json::from_str::<Line>(&json).expect("reads back"), line);
+    }
+
+    #[test]
+    fn a_kind_follows_the_spans_and_only_where_there_is_one() {
+        for kind in LineKind::ALL {
+            let line = Line {
+                seq: 1,
+                time: Timestamp::from_millis(0),
+                stream: Stream::Stderr,
+                level: Level::Other,
+                source: String::new(),
+                text: "x".into(),
+                spans: Vec::new(),
+                kind,
+            };
+            let json = serde_json::to_string(&line).expect("plain data");
+            let end = if kind == LineKind::None {
+                r#""x"]"#.to_owned()
+            } else {
+                format!(r#""x",[],"{}"]"#, kind.as_str())
+            };
+            assert!(json.ends_with(&end), "{json}");
+            assert_eq!(serde_json::from_str::<Line>(&json).expect("reads back"), line);
+            assert_eq!(kind.as_str().parse(), Ok(kind));
+        }
     }
 
     #[test]

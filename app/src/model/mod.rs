@@ -24,7 +24,8 @@ pub use gpu::{Gpu, GpuProcess, GpuState, GpuStatus};
 pub use host::{Boot as BootStatus, Candidate, ForeignProcess, Host};
 pub use image::{Image, Layer, LayerStage, LocalImage, Newer, Pull, PullFailure, PullState};
 pub use log::{
-    Gap, Level, LevelCounts, Line, Lines, LogPosition, LogSummary, Progress, RunOpened, Span, Stream,
+    Gap, Level, LevelCounts, Line, LineKind, Lines, LogPosition, LogSummary, Progress, RunOpened, Span,
+    Stream,
 };
 pub use metrics::{Ended, History, Reading, ServiceMetrics};
 pub use plan::{MemoryPlan, PlanDevice, PlanSource, Verdict};

@@ -64,6 +64,10 @@ words! {
         "kv-cache" KvCache, "graphs" Graphs, "api" Api, "ready" Ready,
     }
     Level { "debug" Debug, "info" Info, "warning" Warning, "error" Error, "other" Other }
+    LineKind {
+        "none" None, "trace" Trace, "probe" Probe, "banner" Banner, "route" Route, "stats" Stats, "bar" Bar,
+        "access" Access, "request" Request,
+    }
     Stream { "stdout" Stdout, "stderr" Stderr }
     Cause {
         "does-not-fit" DoesNotFit, "memory-held-by-others" MemoryHeldByOthers, "kv-cache-too-small" KvCacheTooSmall,
@@ -295,6 +299,7 @@ impl Read for Line {
             source: Read::read(json.nth(4))?,
             text: Read::read(json.nth(5))?,
             spans: Read::read(json.nth(6))?,
+            kind: Read::read(json.nth(7)).unwrap_or_default(),
         })
     }
 }

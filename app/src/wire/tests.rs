@@ -472,6 +472,7 @@ fn line(level: Level, text: &str) -> Line {
         source: "s".into(),
         text: text.into(),
         spans: Vec::new(),
+        kind: LineKind::None,
     }
 }
 

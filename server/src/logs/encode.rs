@@ -1,7 +1,7 @@
 //! Lines as the JSON arrays of the wire, written by hand: this runs for every line, viewers or not.
 
 use super::style::StyledPart;
-use app::model::{Level, Stream, Timestamp};
+use app::model::{Level, LineKind, Stream, Timestamp};
 use std::ops::Range;
 
 /// What is written of a line.
@@ -21,6 +21,8 @@ pub struct LineView<'a> {
     pub source: &'a str,
     /// The text.
     pub text: &'a str,
+    /// What it is.
+    pub kind: LineKind,
 }
 
 /// Writes lines; remembers the last second it formatted.
@@ -33,7 +35,8 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// Appends `[seq,"time","stream","level","source","text"]`, the spans that fall into `within` after the text.
+    /// Appends `[seq,"time","stream","level","source","text"]`, behind the text the spans that fall into `within`, and the
+    /// kind where the line has one.
     pub fn line(
         &mut self,
         out: &mut String,
@@ -53,7 +56,12 @@ impl Encoder {
         push_json(out, line.source);
         out.push(',');
         push_json(out, line.text);
-        self.push_spans(out, parts, within);
+        let styled = self.push_spans(out, parts, within);
+        if line.kind != LineKind::None {
+            out.push_str(if styled { ",\"" } else { ",[],\"" });
+            out.push_str(line.kind.as_str());
+            out.push('"');
+        }
         out.push(']');
     }
 
@@ -75,7 +83,7 @@ impl Encoder {
         out.push('Z');
     }
 
-    fn push_spans(&mut self, out: &mut String, parts: &[StyledPart], within: &Range<usize>) {
+    fn push_spans(&mut self, out: &mut String, parts: &[StyledPart], within: &Range<usize>) -> bool {
         let mut before = ",[[";
         for part in parts {
             let (start, end) = (part.start.max(within.start), part.end.min(within.end));
@@ -93,9 +101,11 @@ impl Encoder {
             out.push_str(&self.classes);
             out.push_str("\"]");
         }
-        if before == ",[" {
+        let styled = before == ",[";
+        if styled {
             out.push(']');
         }
+        styled
     }
 }
 
@@ -169,29 +179,35 @@ mod tests {
         red.apply(b"1;31");
         let parts =
             [StyledPart { start: 0, end: 4, style: red }, StyledPart { start: 8, end: 12, style: red }];
-        let view = LineView {
-            run: 1,
-            seq: Some(42),
-            time_ns: 1_795_348_800_123_456_789,
-            stream: Stream::Stderr,
-            level: Level::Error,
-            source: "APIServer",
-            text: "llo \"w\"",
-        };
-        let mut json = String::new();
-        Encoder::default().line(&mut json, &view, &parts, &(2..10));
-        let line: Line = serde_json::from_str(&json).expect("a line");
-        let want = Line {
-            seq: 42,
-            time: Timestamp::from_nanos(view.time_ns),
-            stream: Stream::Stderr,
-            level: Level::Error,
-            source: "APIServer".into(),
-            text: "llo \"w\"".into(),
-            spans: vec![Span(0, 2, "bold red".into()), Span(6, 8, "bold red".into())],
-        };
-        assert_eq!(line, want);
-        assert_eq!(json, serde_json::to_string(&want).expect("plain data"));
+        for (kind, styled) in LineKind::ALL.into_iter().flat_map(|kind| [(kind, false), (kind, true)]) {
+            let view = LineView {
+                run: 1,
+                seq: Some(42),
+                time_ns: 1_795_348_800_123_456_789,
+                stream: Stream::Stderr,
+                level: Level::Error,
+                source: "APIServer",
+                text: "llo \"w\"",
+                kind,
+            };
+            let mut json = String::new();
+            let parts = if styled { parts.as_slice() } else { &[] };
+            Encoder::default().line(&mut json, &view, parts, &(2..10));
+            let line: Line = serde_json::from_str(&json).expect("a line");
+            let spans = vec![Span(0, 2, "bold red".into()), Span(6, 8, "bold red".into())];
+            let want = Line {
+                seq: 42,
+                time: Timestamp::from_nanos(view.time_ns),
+                stream: Stream::Stderr,
+                level: Level::Error,
+                source: "APIServer".into(),
+                text: "llo \"w\"".into(),
+                spans: if styled { spans } else { Vec::new() },
+                kind,
+            };
+            assert_eq!(line, want);
+            assert_eq!(json, serde_json::to_string(&want).expect("plain data"));
+        }
     }
 
     proptest! {

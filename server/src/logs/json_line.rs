@@ -1,7 +1,7 @@
 //! Log lines that are JSON objects.
 
 use super::level::{Classified, Continuation, Text, level_word};
-use app::model::Level;
+use app::model::{Level, LineKind};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
 use std::fmt;
@@ -48,7 +48,7 @@ impl<'a> JsonLine<'a> {
             (Some(Cow::Owned(message)), None) => Text::Own(message),
             (None, _) => Text::all(line),
         };
-        Classified { level, source, text, next: Continuation::of(level) }
+        Classified { level, source, text, kind: LineKind::None, next: Continuation::of(level) }
     }
 }
 

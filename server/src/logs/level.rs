@@ -4,7 +4,7 @@
 
 use super::json_line::JsonLine;
 use super::python;
-use app::model::{Level, Stream};
+use app::model::{Level, LineKind, Stream};
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -20,6 +20,8 @@ pub struct Classified<'a> {
     pub source: Cow<'a, str>,
     /// The message.
     pub text: Text,
+    /// What it is.
+    pub kind: LineKind,
     /// What the next line of the pipe may inherit.
     pub next: Continuation,
 }
@@ -88,7 +90,7 @@ pub fn classify<'a>(_: Stream, line: &'a str, before: Continuation) -> Classifie
         return found;
     }
     let (level, next) = python::inherit(line, before);
-    Classified { level, source: Cow::Borrowed(""), text: Text::all(line), next }
+    Classified { level, source: Cow::Borrowed(""), text: Text::all(line), kind: LineKind::None, next }
 }
 
 /// The level that a word names, in any case. `None` for other words.
@@ -124,6 +126,7 @@ fn prefixed(line: &str) -> Option<Classified<'_>> {
         level,
         source: Cow::Borrowed(source),
         text: Text::rest(line, rest),
+        kind: LineKind::None,
         next: Continuation::of(level),
     };
     match line.bytes().next()? {
@@ -230,6 +233,7 @@ fn logfmt(line: &str) -> Option<Classified<'_>> {
         level,
         source: Cow::Borrowed(""),
         text: Text::all(line),
+        kind: LineKind::None,
         next: Continuation::of(level),
     })
 }

@@ -7,7 +7,7 @@ use super::level::{Continuation, Grammar, Text};
 use super::ring::Chunk;
 use super::split::{RawLine, Splitter};
 use crate::runtime::FramePosition;
-use app::model::{Level, Stream};
+use app::model::{Level, LineKind, Stream};
 
 /// Hears of every line and progress text as it comes.
 pub type Observer = Box<dyn FnMut(LineView<'_>) + Send>;
@@ -136,7 +136,16 @@ impl LineMaker {
             source = "";
         }
         let seq = Some(self.staged.end());
-        let line = LineView { run, seq, time_ns: raw.time_ns, stream, level: found.level, source, text };
+        let line = LineView {
+            run,
+            seq,
+            time_ns: raw.time_ns,
+            stream,
+            level: found.level,
+            source,
+            text,
+            kind: found.kind,
+        };
         let encoder = &mut self.encoder;
         self.staged.push(found.level, stream, |out| encoder.line(out, &line, parts, &within));
         if let Some(observer) = &mut self.observer {
@@ -151,7 +160,16 @@ impl LineMaker {
 
     fn observe_progress(&mut self, time_ns: i64, stream: Stream, text: &str) {
         if let (Some(run), Some(observer)) = (self.run, &mut self.observer) {
-            observer(LineView { run, seq: None, time_ns, stream, level: Level::Other, source: "", text });
+            observer(LineView {
+                run,
+                seq: None,
+                time_ns,
+                stream,
+                level: Level::Other,
+                source: "",
+                text,
+                kind: LineKind::None,
+            });
         }
     }
 }

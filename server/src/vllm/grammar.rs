@@ -5,7 +5,7 @@
 //! bracket. All that is not vLLM's is left to the grammar that programs share.
 
 use crate::logs::{Classified, Continuation, JsonLine, Text, classify_common, fraction, level_word, shaped};
-use app::model::{Level, Stream};
+use app::model::{Level, LineKind, Stream};
 use std::borrow::Cow;
 
 /// The [`crate::logs::Grammar`] of a vLLM service.
@@ -25,6 +25,7 @@ pub fn classify<'a>(stream: Stream, line: &'a str, before: Continuation) -> Clas
             level,
             source: Cow::Borrowed(source),
             text: Text::rest(line, rest),
+            kind: LineKind::None,
             next: Continuation::of(level),
         };
     }
@@ -34,6 +35,7 @@ pub fn classify<'a>(stream: Stream, line: &'a str, before: Continuation) -> Clas
             level,
             source: Cow::Borrowed(source),
             text: Text::rest(line, rest),
+            kind: LineKind::None,
             next: Continuation::of(level),
         };
     }

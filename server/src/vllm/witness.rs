@@ -97,7 +97,7 @@ impl Witness {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use app::model::{Level, Stream};
+    use app::model::{Level, LineKind, Stream};
 
     fn hear(witness: &mut Witness, ms: i64, text: &str) -> Option<(Phase, Option<PhaseProgress>)> {
         witness.hear(&LineView {
@@ -108,6 +108,7 @@ mod tests {
             level: Level::Info,
             source: "",
             text,
+            kind: LineKind::None,
         })
     }
 

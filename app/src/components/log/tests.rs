@@ -3,7 +3,7 @@
 use super::narrow::{Levels, Narrow, Query};
 use super::parse::{self, Counted};
 use super::store::{Entry, Store};
-use crate::model::{Level, Line, Lines, Span, Stream, Timestamp};
+use crate::model::{Level, Line, LineKind, Lines, Span, Stream, Timestamp};
 
 /// A small generator of numbers (xorshift), so that the tests are the same every time.
 struct Dice(u64);
@@ -26,6 +26,7 @@ fn line(seq: u64, level: Level, text: &str) -> Line {
         source: "APIServer".into(),
         text: text.into(),
         spans: Vec::new(),
+        kind: LineKind::None,
     }
 }
 
