@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::vllm::grammar;
-use app::model::Level;
 use std::time::Instant;
 
 fn measure(name: &str, line: &str, lines: usize, frame_lines: usize) {
