@@ -372,6 +372,11 @@ impl Fleet {
         &self.images
     }
 
+    /// When a run was started.
+    pub fn started(&self, run: u64) -> Option<app::model::Timestamp> {
+        self.store.started(run)
+    }
+
     /// The runs of all services.
     pub fn history(&self) -> &Arc<History> {
         &self.history

@@ -9,6 +9,7 @@ mod logs;
 mod page;
 mod parts;
 mod problem;
+mod search;
 mod stream;
 mod walls;
 
@@ -95,6 +96,7 @@ pub fn router(site: Site, hosts: Hosts, assets: &Path) -> Router {
         .merge(parts())
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest));
     Router::new()
+        .route("/services/{name}/search", get(search::page))
         .route("/preferences", post(page::preferences))
         .route("/favicon.svg", get(page::icon))
         .route("/healthz", get(api::healthz))

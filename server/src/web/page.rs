@@ -78,6 +78,11 @@ pub fn language(headers: &HeaderMap) -> Lang {
     cookie(headers, "lang").and_then(Lang::parse).unwrap_or_else(|| accepted(headers))
 }
 
+/// The theme of a request: chosen, or the system's.
+pub fn theme(headers: &HeaderMap) -> Theme {
+    cookie(headers, "theme").and_then(Theme::parse).unwrap_or_default()
+}
+
 async fn written(site: Site, boot: Boot, status: StatusCode, request: Request<Body>) -> Response {
     let options = site.leptos.clone();
     let shell = move || {
@@ -120,7 +125,7 @@ fn boot(site: &Site, route: Route, headers: &HeaderMap, query: Option<&str>) -> 
     }
     Boot {
         lang: language(headers),
-        theme: cookie(headers, "theme").and_then(Theme::parse).unwrap_or_default(),
+        theme: theme(headers),
         links: site.links.to_vec(),
         refusal: refusal(query),
         explained: None,
