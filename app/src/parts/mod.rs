@@ -5,12 +5,14 @@
 
 mod images;
 mod models;
+mod requests;
+mod runs;
 mod settings;
 pub mod view;
 
 use crate::locales::Lang;
 use leptos::prelude::*;
-use view::{CheckedView, ImagesView, ModelsView, SettingsView};
+use view::{CheckedView, ImagesView, ModelsView, RequestsView, RunsView, SettingsView};
 
 /// The form of a service's settings.
 pub fn settings(view: &SettingsView, lang: Lang) -> String {
@@ -30,6 +32,16 @@ pub fn models(view: &ModelsView, lang: Lang) -> String {
 /// The table of images.
 pub fn images(view: &ImagesView, lang: Lang) -> String {
     written(images::table(view, lang))
+}
+
+/// The runs of a service.
+pub fn runs(view: &RunsView, lang: Lang) -> String {
+    written(runs::list(view, lang))
+}
+
+/// The requests of a run.
+pub fn requests(view: &RequestsView, lang: Lang) -> String {
+    written(requests::table(view, lang))
 }
 
 fn written(view: AnyView) -> String {

@@ -247,6 +247,12 @@ pub fn checked(it: &CheckedView, lang: Lang) -> AnyView {
 
 /// Before beside after.
 pub fn diff(all: &[PendingChange], words: &PartWords) -> AnyView {
+    diff_under(all, [words.was, words.will_be], words)
+}
+
+/// What differs between two sides, under what each is called.
+pub fn diff_under(all: &[PendingChange], sides: [&str; 2], words: &PartWords) -> AnyView {
+    let sides = sides.map(str::to_owned);
     let rows: Vec<_> = all
         .iter()
         .map(|it| {
@@ -265,8 +271,7 @@ pub fn diff(all: &[PendingChange], words: &PartWords) -> AnyView {
             <thead>
                 <tr>
                     <th></th>
-                    <th scope="col">{words.was}</th>
-                    <th scope="col">{words.will_be}</th>
+                    {sides.map(|side| view! { <th scope="col">{side}</th> }).collect_view()}
                 </tr>
             </thead>
             <tbody>{rows}</tbody>

@@ -11,7 +11,7 @@ use crate::logs::Feed;
 use crate::runtime::{Activity, Hint, Launch, Look, Runtime, RuntimeError};
 use crate::settings::fields::{self, Values};
 use crate::settings::{Kind, ServiceConfig};
-use crate::store::{RunRow, Store};
+use crate::store::{RunEnd, RunRow, Store};
 use crate::vllm::explain::Explainer;
 use crate::vllm::http::Http;
 use crate::vllm::launch::{QUIET, launch, other};
@@ -19,8 +19,8 @@ use crate::vllm::probe::{Probe, holder, probe};
 use crate::vllm::smoke::smoke;
 use crate::vllm::{verdict, witness::Witness};
 use app::model::{
-    Cause, FailureKind, Gpu, GpuProcess, KeptImage, Phase, PhaseProgress, PortHolder, Release, Remnant,
-    RuntimeKind, ServiceName, Smoke, Timestamp, UnreachableReason, UsualTime, Verb, Wish,
+    Cause, FailureKind, Gpu, GpuProcess, KeptImage, Phase, PhaseProgress, PhaseTime, PortHolder, Release,
+    Remnant, RuntimeKind, ServiceName, Smoke, Timestamp, UnreachableReason, UsualTime, Verb, Wish,
 };
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -114,6 +114,8 @@ pub struct Task {
     /// Counts launches that ended: a look from before is stale.
     epoch: u64,
     run: Option<u64>,
+    /// What the store was told of this run's end and of its start.
+    noted: (Option<RunEnd>, Vec<PhaseTime>),
     follower: Option<Follower>,
     /// The switch.
     auto_start: bool,
@@ -208,6 +210,7 @@ impl Task {
             looking: None,
             epoch: 0,
             run: None,
+            noted: (None, Vec::new()),
             follower: None,
             version: None,
             probing: false,
@@ -358,7 +361,11 @@ impl Task {
                 }
                 self.feed.close_run();
                 self.log_complete = true;
-                self.judge()
+                let verdict = self.judge();
+                if verdict.is_none() {
+                    self.remember_end();
+                }
+                verdict
             }
         }
     }
@@ -420,6 +427,7 @@ impl Task {
                 if probed && self.watched && self.is_vllm() {
                     let phases = self.witness().phases(Some(at));
                     self.store.learn_start(&self.start_key(), run, &phases);
+                    self.store.set_phases(run, &phases);
                     smoke_now = self.config.smoke_test.value;
                 }
             }
@@ -427,6 +435,7 @@ impl Task {
                 self.store.set_outcome(run, &now);
             }
         }
+        self.remember_end();
         if let Some(version) = self.machine.served().version.clone()
             && self.known_version().as_ref() != Some(&version)
         {
@@ -439,6 +448,27 @@ impl Task {
         }
         if !*self.settled.borrow() && !self.machine.is_waiting() && (!self.machine.is_up() || self.probed) {
             self.settled.send_replace(true);
+        }
+    }
+
+    /// Tells the store how this run ended, and how its start went if that came to nothing.
+    fn remember_end(&mut self) {
+        let (Some(run), Some(state)) = (self.run, self.machine.outcome()) else { return };
+        let Some(Activity::Ended(ended)) = self.machine.instance().map(|i| &i.activity) else { return };
+        let (told, phases) = &self.noted;
+        // The first look at an end knows best when it was.
+        let at = told.as_ref().and_then(|t| t.at).unwrap_or(ended.at);
+        let end = RunEnd { at: Some(at), code: u32::try_from(ended.code).ok().map(i64::from), state };
+        if self.is_vllm() && self.heard_this && self.watched && self.machine.ready_since().is_none() {
+            let seen = self.witness().phases(Some(at));
+            if seen != *phases {
+                self.store.set_phases(run, &seen);
+                self.noted.1 = seen;
+            }
+        }
+        if self.noted.0.as_ref() != Some(&end) {
+            self.store.set_end(run, &end);
+            self.noted.0 = Some(end);
         }
     }
 
@@ -781,6 +811,9 @@ impl Task {
         self.usual = self.store.usual_start(&self.start_key());
         let row = known.or_else(|| {
             let run = self.store.open_run(&self.config.name, &key, started, instance.log_from_ns)?;
+            // An adopted container has settings of its own.
+            let launched = self.launched.as_ref().filter(|_| !self.is_adopted());
+            self.store.set_launch(run, instance.image.as_deref(), launched);
             Some(RunRow {
                 run,
                 log_from_ns: instance.log_from_ns,
@@ -794,6 +827,7 @@ impl Task {
             return;
         };
         self.run = Some(row.run);
+        self.noted = (None, Vec::new());
         self.feed.open_run(row.run, started);
         self.follower = Some(Follower::spawn(
             self.config.name.clone(),
