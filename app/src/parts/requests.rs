@@ -47,7 +47,7 @@ fn rows(view: &RequestsView, run: u64, words: &PartWords, page: &'static Words) 
             {(words.requests_of)(run, shown, view.all)}
         </p>
         {no_ends}
-        <div class="table-frame" tabindex="0" role="region" aria-labelledby="requests-title">
+        <div class="table-frame" tabindex="0" role="group" aria-labelledby="requests-title">
             <table role="table" aria-labelledby="requests-title" aria-describedby="requests-about">
                 <thead role="rowgroup">
                     <tr role="row">

@@ -61,7 +61,7 @@ fn table(view: &RunsView, words: Both) -> AnyView {
     });
     view! {
         <form method="post" action=format!("{at}/compare") aria-labelledby="runs-title">
-            <div class="table-frame" tabindex="0" role="region" aria-labelledby="runs-title">
+            <div class="table-frame" tabindex="0" role="group" aria-labelledby="runs-title">
                 <table role="table" aria-labelledby="runs-title">
                     <thead role="rowgroup">
                         <tr role="row">
@@ -109,7 +109,7 @@ fn row(view: &RunsView, run: &RunInfo, first: bool, words: Both) -> AnyView {
     view! {
         <tr role="row">
             <th scope="row" role="rowheader">
-                <label class="tick">
+                <span class="tick">
                     <input
                         type="checkbox"
                         name="run"
@@ -117,9 +117,9 @@ fn row(view: &RunsView, run: &RunInfo, first: bool, words: Both) -> AnyView {
                         aria-label=format!("{}: {name}", it.run_choose)
                     />
                     <a href=format!("/services/{}?run={}", view.service, run.run) title=it.run_open>
-                        {name.clone()}
+                        {name}
                     </a>
-                </label>
+                </span>
             </th>
             <td role="cell" data-label=it.run_started>
                 <time datetime=run.started.to_string()>{moment(run.started)}</time>
@@ -270,11 +270,13 @@ fn phases(it: &ComparedView, names: &[String; 2], words: Both) -> AnyView {
     .into_any()
 }
 
+/// What the second took more, or less: of the times as they are shown, which have no tenths above ten seconds.
 fn difference(a: u64, b: u64, words: Both) -> String {
-    // Below this the times show the same.
-    const SAME_MS: u64 = 50;
+    const WITH_TENTHS: u64 = 10_000;
+    let unit = if a.max(b) < WITH_TENTHS { 100 } else { 1_000 };
+    let (a, b) = (a / unit * unit, b / unit * unit);
     match a.abs_diff(b) {
-        0..SAME_MS => words.part.run_same.to_owned(),
+        0 => words.part.run_same.to_owned(),
         more if b > a => format!("+{}", (words.page.span)(more)),
         less => format!("−{}", (words.page.span)(less)),
     }

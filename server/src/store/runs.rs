@@ -214,7 +214,7 @@ mod tests {
         );
         assert_eq!(runs[0].outcome, None);
         assert_eq!(store.runs(&name(), 1, None).len(), 1);
-        assert_eq!(store.runs(&name(), 10, Some(second)), [found.clone()]);
+        assert_eq!(store.runs(&name(), 10, Some(second)).as_slice(), std::slice::from_ref(found));
         assert_eq!(store.run(first).as_ref(), Some(found));
     }
 
