@@ -776,6 +776,7 @@ fn requests_say_what_the_log_says_and_which_flag_would_make_it_say_more() {
     };
     let view = |rows: Vec<RequestRow>, ends| RequestsView {
         service: "vllm".into(),
+        runs: vec![(5, Timestamp::from_millis(NOW)), (4, Timestamp::from_millis(NOW))],
         run: Some(5),
         read: true,
         live: true,
@@ -790,6 +791,10 @@ fn requests_say_what_the_log_says_and_which_flag_would_make_it_say_more() {
     has(
         &told,
         &["Finished: length", "1.5 s", "1,200 in, – out", "max_tokens 8", "/services/vllm?run=5&amp;line=42"],
+    );
+    has(
+        &told,
+        &["<option value=\"5\" selected>Run 5, 2026-11-22 12:00 UTC</option>", "<option value=\"4\">"],
     );
     assert!(!told.contains("--enable-log-outputs"));
     has(

@@ -17,8 +17,21 @@ pub fn table(view: &RequestsView, lang: Lang) -> AnyView {
         }
         RequestsView { run: Some(run), .. } => rows(view, *run, words, page),
     };
-    let run = view.run.filter(|_| view.read).map(|run| {
-        view! { <input type="hidden" name="run" value=run.to_string()/> }
+    let field = format!("requests-of-{}", view.service);
+    let choice = (view.runs.len() > 1).then(|| {
+        let options: Vec<_> = view
+            .runs
+            .iter()
+            .map(|(run, began)| {
+                let text = format!("{}, {}", (words.run_n)(*run), moment(*began));
+                let chosen = view.run == Some(*run);
+                view! { <option value=run.to_string() selected=chosen>{text}</option> }
+            })
+            .collect();
+        view! {
+            <label for=field.clone()>{words.run}</label>
+            <select id=field name="run">{options}</select>
+        }
     });
     let ask = if view.read { words.requests_again } else { words.requests_read };
     view! {
@@ -29,8 +42,7 @@ pub fn table(view: &RequestsView, lang: Lang) -> AnyView {
                 </summary>
                 {content}
                 <form method="post" action=at aria-labelledby="requests-title">
-                    {run}
-                    <div class="run-actions"><button type="submit">{ask}</button></div>
+                    <div class="run-actions">{choice} <button type="submit">{ask}</button></div>
                 </form>
             </details>
         </section>

@@ -534,6 +534,8 @@ pub struct ComparedView {
 pub struct RequestsView {
     /// The service.
     pub service: String,
+    /// The runs to choose from, the newest first, with when they began.
+    pub runs: Vec<(u64, Timestamp)>,
     /// The run that was read; `None` where that is not at hand. Meaningless before it was read.
     pub run: Option<u64>,
     /// Its log was read: before, only the offer to do so is shown.

@@ -6,8 +6,9 @@ use super::{Site, page};
 use crate::logs::Feed;
 use crate::vllm::requests::{Fate, Request, Requests};
 use app::Route;
+use app::api::ApiError;
 use app::locales::Lang;
-use app::model::{LineKind, ServiceName};
+use app::model::{LineKind, ServiceName, Timestamp};
 use app::parts::view::{FateView, RequestRow, RequestsView};
 use axum::body::Body;
 use axum::extract::{Form, Path, Query, State};
@@ -18,6 +19,8 @@ use std::sync::Arc;
 
 /// Requests in the table.
 const SHOWN: usize = 200;
+/// Runs to choose from.
+const CHOICE: usize = 20;
 
 type Fields = BTreeMap<String, String>;
 
@@ -26,8 +29,14 @@ fn rendered(name: &ServiceName, view: &RequestsView, lang: Lang) -> Part {
 }
 
 /// The part as the page first shows it: an offer.
-pub fn part(name: &ServiceName, lang: Lang) -> Part {
-    rendered(name, &RequestsView { service: name.to_string(), ..RequestsView::default() }, lang)
+pub fn part(site: &Site, name: &ServiceName, lang: Lang) -> Part {
+    let view = RequestsView { service: name.to_string(), runs: runs(site, name), ..RequestsView::default() };
+    rendered(name, &view, lang)
+}
+
+/// The runs to choose from.
+fn runs(site: &Site, name: &ServiceName) -> Vec<(u64, Timestamp)> {
+    site.fleet.runs(name, CHOICE, None).into_iter().map(|run| (run.run, run.started)).collect()
 }
 
 /// `GET /parts/requests/NAME?run=`
@@ -65,7 +74,9 @@ async fn read(site: &Site, name: &ServiceName, fields: &Fields) -> Result<Reques
         None => None,
         Some(run) => Some(run.parse::<u64>().map_err(|_| Problem::parameter("run", run, "a run's number"))?),
     };
-    let Some(feed) = site.fleet.feed(name) else { return Ok(RequestsView::default()) };
+    let Some(feed) = site.fleet.feed(name) else {
+        return Err(ApiError::UnknownService { name: name.to_string() }.into());
+    };
     // It reads all of a run: not on the thread that serves the others.
     let found = tokio::task::spawn_blocking(move || requests(&feed, wanted)).await.map_err(|_| {
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "Failed", "the log could not be read")
@@ -74,6 +85,7 @@ async fn read(site: &Site, name: &ServiceName, fields: &Fields) -> Result<Reques
     let service = site.fleet.world().service(name);
     Ok(RequestsView {
         service: name.to_string(),
+        runs: runs(site, name),
         run,
         read: true,
         live: service.is_some_and(|s| s.run == run && s.started.is_some()),
