@@ -45,9 +45,13 @@ fn table(view: &RunsView, words: Both) -> AnyView {
     let it = words.part;
     let at = format!("/parts/runs/{}", view.service);
     let last = view.runs.last().map(|r| r.run);
-    let rows: Vec<_> =
-        view.runs.iter().map(|run| row(view, run, Some(run.run) == last && !view.older, words)).collect();
+    // One alone is compared with nothing.
     let several = view.runs.len() > 1 || view.older || view.newer;
+    let rows: Vec<_> = view
+        .runs
+        .iter()
+        .map(|run| row(view, run, several, Some(run.run) == last && !view.older, words))
+        .collect();
     let compare = several.then(|| view! { <button type="submit">{it.runs_compare}</button> });
     let newest = view.newer.then(|| {
         view! { <button type="submit" formaction=at.clone()>{it.runs_newest}</button> }
@@ -83,7 +87,7 @@ fn table(view: &RunsView, words: Both) -> AnyView {
     .into_any()
 }
 
-fn row(view: &RunsView, run: &RunInfo, first: bool, words: Both) -> AnyView {
+fn row(view: &RunsView, run: &RunInfo, several: bool, first: bool, words: Both) -> AnyView {
     let it = words.part;
     let name = (it.run_n)(run.run);
     let (class, outcome) = outcome(run, words);
@@ -94,6 +98,16 @@ fn row(view: &RunsView, run: &RunInfo, first: bool, words: Both) -> AnyView {
             Some(lines.into_iter().chain(bytes.map(it.run_bytes)).collect::<Vec<_>>().join(", "))
         }
     };
+    let choice = several.then(|| {
+        view! {
+            <input
+                type="checkbox"
+                name="run"
+                value=run.run.to_string()
+                aria-label=format!("{}: {name}", it.run_choose)
+            />
+        }
+    });
     let before = (!first).then(|| {
         view! {
             <button
@@ -110,12 +124,7 @@ fn row(view: &RunsView, run: &RunInfo, first: bool, words: Both) -> AnyView {
         <tr role="row">
             <th scope="row" role="rowheader">
                 <span class="tick">
-                    <input
-                        type="checkbox"
-                        name="run"
-                        value=run.run.to_string()
-                        aria-label=format!("{}: {name}", it.run_choose)
-                    />
+                    {choice}
                     <a href=format!("/services/{}?run={}", view.service, run.run) title=it.run_open>
                         {name}
                     </a>

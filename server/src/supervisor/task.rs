@@ -363,7 +363,7 @@ impl Task {
                 self.log_complete = true;
                 let verdict = self.judge();
                 if verdict.is_none() {
-                    self.remember_end();
+                    self.remember_run();
                 }
                 verdict
             }
@@ -427,7 +427,6 @@ impl Task {
                 if probed && self.watched && self.is_vllm() {
                     let phases = self.witness().phases(Some(at));
                     self.store.learn_start(&self.start_key(), run, &phases);
-                    self.store.set_phases(run, &phases);
                     smoke_now = self.config.smoke_test.value;
                 }
             }
@@ -435,7 +434,7 @@ impl Task {
                 self.store.set_outcome(run, &now);
             }
         }
-        self.remember_end();
+        self.remember_run();
         if let Some(version) = self.machine.served().version.clone()
             && self.known_version().as_ref() != Some(&version)
         {
@@ -451,21 +450,26 @@ impl Task {
         }
     }
 
-    /// Tells the store how this run ended, and how its start went if that came to nothing.
-    fn remember_end(&mut self) {
-        let (Some(run), Some(state)) = (self.run, self.machine.outcome()) else { return };
-        let Some(Activity::Ended(ended)) = self.machine.instance().map(|i| &i.activity) else { return };
-        let (told, phases) = &self.noted;
-        // The first look at an end knows best when it was.
-        let at = told.as_ref().and_then(|t| t.at).unwrap_or(ended.at);
-        let end = RunEnd { at: Some(at), code: u32::try_from(ended.code).ok().map(i64::from), state };
-        if self.is_vllm() && self.heard_this && self.watched && self.machine.ready_since().is_none() {
-            let seen = self.witness().phases(Some(at));
-            if seen != *phases {
+    /// Tells the store how the start of this run went, once it became ready or came to nothing, and how the run ended.
+    fn remember_run(&mut self) {
+        let Some(run) = self.run else { return };
+        if let Some(over) = self.machine.ready_since().or_else(|| self.machine.ended_at())
+            && self.is_vllm()
+            && self.heard_this
+            && self.watched
+        {
+            let seen = self.witness().phases(Some(over));
+            // The log may be behind: more will be told. A dashboard that reads it anew knows less than the one before.
+            if seen.len() > self.noted.1.len() {
                 self.store.set_phases(run, &seen);
                 self.noted.1 = seen;
             }
         }
+        let Some(state) = self.machine.outcome() else { return };
+        let Some(Activity::Ended(ended)) = self.machine.instance().map(|i| &i.activity) else { return };
+        // The first look at an end knows best when it was.
+        let at = self.noted.0.as_ref().and_then(|told| told.at).unwrap_or(ended.at);
+        let end = RunEnd { at: Some(at), code: u32::try_from(ended.code).ok().map(i64::from), state };
         if self.noted.0.as_ref() != Some(&end) {
             self.store.set_end(run, &end);
             self.noted.0 = Some(end);
@@ -827,7 +831,7 @@ impl Task {
             return;
         };
         self.run = Some(row.run);
-        self.noted = (None, Vec::new());
+        self.noted = (None, self.store.run(row.run).map(|known| known.phases).unwrap_or_default());
         self.feed.open_run(row.run, started);
         self.follower = Some(Follower::spawn(
             self.config.name.clone(),
