@@ -43,7 +43,7 @@ pub async fn all(site: &Site, only: Option<&ServiceName>, lang: Lang) -> Parts {
     // The runs are those of the log that the page shows.
     let shown = only.cloned().or_else(|| site.fleet.world().services().first().map(|s| s.name.clone()));
     if let Some(name) = &shown {
-        parts.push(runs::part(site, name, lang));
+        parts.push(runs::part(site, name, lang).await);
         parts.extend(is_vllm(name).then(|| requests::part(site, name, lang)));
     }
     // The forms speak of one service: that of the page, or the first of vLLM.

@@ -2,20 +2,19 @@
 
 use super::parts::{Part, fragment, named};
 use super::problem::Problem;
-use super::{Site, page};
-use crate::logs::Feed;
+use super::{Site, logs, page};
+use crate::history::{Direction, Filter, Query, View};
 use crate::vllm::requests::{Fate, Request, Requests};
 use app::Route;
-use app::api::ApiError;
 use app::locales::Lang;
 use app::model::{LineKind, ServiceName, Timestamp};
 use app::parts::view::{FateView, RequestRow, RequestsView};
 use axum::body::Body;
-use axum::extract::{Form, Path, Query, State};
+use axum::extract::{Form, Path, Query as Address, State};
 use axum::http::{HeaderMap, Request as HttpRequest, StatusCode};
 use axum::response::Response;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::ops::ControlFlow;
 
 /// Requests in the table.
 const SHOWN: usize = 200;
@@ -44,7 +43,7 @@ pub async fn get(
     State(site): State<Site>,
     Path(text): Path<String>,
     headers: HeaderMap,
-    Query(fields): Query<Fields>,
+    Address(fields): Address<Fields>,
 ) -> Result<Response, Problem> {
     let name = named(&site, &text)?;
     let view = read(&site, &name, &fields).await?;
@@ -74,11 +73,17 @@ async fn read(site: &Site, name: &ServiceName, fields: &Fields) -> Result<Reques
         None => None,
         Some(run) => Some(run.parse::<u64>().map_err(|_| Problem::parameter("run", run, "a run's number"))?),
     };
-    let Some(feed) = site.fleet.feed(name) else {
-        return Err(ApiError::UnknownService { name: name.to_string() }.into());
+    // It reads all of a run: with the others that read much, and not on a thread that serves the others.
+    let Some(_place) = site.fleet.history().may_scan().await else {
+        return Err(logs::busy());
     };
-    // It reads all of a run: not on the thread that serves the others.
-    let found = tokio::task::spawn_blocking(move || requests(&feed, wanted)).await.map_err(|_| {
+    let view = match logs::view(site, name, wanted).await {
+        Ok(view) => Some(view),
+        Err(problem) if problem.is_missing() => None,
+        Err(problem) => return Err(problem),
+    };
+    let found = tokio::task::spawn_blocking(move || view.map(|view| (view.run, requests(&view)))).await;
+    let found = found.map_err(|_| {
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "Failed", "the log could not be read")
     })?;
     let (run, found) = found.map_or((None, Requests::default()), |(run, found)| (Some(run), found));
@@ -95,13 +100,18 @@ async fn read(site: &Site, name: &ServiceName, fields: &Fields) -> Result<Reques
     })
 }
 
-fn requests(feed: &Arc<Feed>, run: Option<u64>) -> Option<(u64, Requests)> {
-    let (run, lines) = feed.of_kind(run, LineKind::Request)?;
+fn requests(view: &View) -> Requests {
     let mut found = Requests::default();
-    for line in lines {
-        found.hear(line.seq, line.time, &line.text);
-    }
-    Some((run, found))
+    // Blocks in which no line can be about a request are not taken apart.
+    let query = Query::pattern("request |response |request\\(").ok();
+    let filter = Filter { query, ..Filter::default() };
+    view.visit(0..=u64::MAX, Direction::Forwards, &filter, |line, _| {
+        if line.kind == LineKind::Request {
+            found.hear(line.seq, Timestamp::from_millis(line.ms), line.text);
+        }
+        ControlFlow::Continue(())
+    });
+    found
 }
 
 fn row(it: &Request) -> RequestRow {

@@ -6,13 +6,15 @@ use super::{Site, page};
 use crate::settings::fields;
 use app::Route;
 use app::locales::Lang;
-use app::model::{RunInfo, ServiceName, State as ServiceState};
+use app::model::{Level, RunInfo, ServiceName, State as ServiceState};
 use app::parts::view::{ComparedView, RunsView};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Form, Path, Query, State};
 use axum::http::{HeaderMap, Request, StatusCode};
 use axum::response::Response;
+use std::collections::HashMap;
+use std::time::Duration;
 
 /// Runs on one page of the part.
 const PAGE: usize = 20;
@@ -27,10 +29,43 @@ fn number(pairs: &Pairs, key: &str) -> Option<u64> {
     pairs.iter().find(|(k, _)| k == key).and_then(|(_, v)| v.parse().ok())
 }
 
+/// How long the page waits for the sizes of logs.
+const SIZES_LIMIT: Duration = Duration::from_millis(200);
+
 /// Runs as the store has them, and which of them goes on.
 fn known(site: &Site, name: &ServiceName, limit: usize, before: Option<u64>) -> Vec<RunInfo> {
     let mut runs = site.fleet.runs(name, limit, before);
     runs.iter_mut().for_each(|run| mark(site, run));
+    runs
+}
+
+/// The same, with how large their logs are as far as the disk tells in time.
+async fn sized(site: &Site, name: &ServiceName, limit: usize, before: Option<u64>) -> Vec<RunInfo> {
+    let mut runs = known(site, name, limit, before);
+    let wanted: Vec<u64> = runs.iter().filter(|run| !run.live).map(|run| run.run).collect();
+    let (history, service) = (site.fleet.history().clone(), name.clone());
+    let read = tokio::task::spawn_blocking(move || {
+        let bytes: HashMap<u64, u64> =
+            history.kept(service.as_str()).into_iter().map(|kept| (kept.run, kept.bytes)).collect();
+        let lines: HashMap<u64, u64> = wanted
+            .into_iter()
+            .filter_map(|run| Some((run, history.view(&service, Some(run), None).ok()??.lines())))
+            .collect();
+        (bytes, lines)
+    });
+    let (bytes, lines) = match tokio::time::timeout(SIZES_LIMIT, read).await {
+        Ok(Ok(found)) => found,
+        // What was not told in time is shown as not known.
+        Ok(Err(_)) | Err(_) => Default::default(),
+    };
+    let now = site.fleet.feed(name).map(|feed| feed.summary(name));
+    for run in &mut runs {
+        run.bytes = bytes.get(&run.run).copied();
+        run.lines = lines.get(&run.run).copied();
+        if let Some(summary) = now.as_ref().filter(|summary| summary.run == Some(run.run)) {
+            run.lines = Some(Level::ALL.into_iter().map(|level| summary.counts.of(level)).sum());
+        }
+    }
     runs
 }
 
@@ -69,11 +104,11 @@ pub async fn api(
             .ok_or_else(|| Problem::parameter("limit", &limit.to_string(), LIMIT))?,
     };
     let before = read("before", "a run's number")?;
-    Ok(Json(known(&site, &name, limit, before)))
+    Ok(Json(sized(&site, &name, limit, before).await))
 }
 
-fn view(site: &Site, name: &ServiceName, before: Option<u64>) -> RunsView {
-    let mut runs = known(site, name, PAGE + 1, before);
+async fn view(site: &Site, name: &ServiceName, before: Option<u64>) -> RunsView {
+    let mut runs = sized(site, name, PAGE + 1, before).await;
     let older = runs.len() > PAGE;
     runs.truncate(PAGE);
     RunsView { service: name.to_string(), runs, older, newer: before.is_some(), ..RunsView::default() }
@@ -84,8 +119,8 @@ fn rendered(name: &ServiceName, view: &RunsView, lang: Lang) -> Part {
 }
 
 /// The part as the page first shows it.
-pub fn part(site: &Site, name: &ServiceName, lang: Lang) -> Part {
-    rendered(name, &view(site, name, None), lang)
+pub async fn part(site: &Site, name: &ServiceName, lang: Lang) -> Part {
+    rendered(name, &view(site, name, None).await, lang)
 }
 
 /// `GET /parts/runs/NAME`
@@ -95,7 +130,7 @@ pub async fn get(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let name = named(&site, &text)?;
-    Ok(fragment(&part(&site, &name, page::language(&headers))))
+    Ok(fragment(&part(&site, &name, page::language(&headers)).await))
 }
 
 /// `POST /parts/runs/NAME`: the list opened, from a run on where one is named.
@@ -106,7 +141,7 @@ pub async fn turned(
     Form(pairs): Form<Pairs>,
 ) -> Result<Response, Problem> {
     let name = named(&site, &text)?;
-    let mut view = view(&site, &name, number(&pairs, "before"));
+    let mut view = view(&site, &name, number(&pairs, "before")).await;
     view.open = true;
     Ok(answer(site, headers, &name, &view).await)
 }
@@ -145,7 +180,7 @@ pub async fn compared(
             }
         }
     };
-    let mut view = view(&site, &name, None);
+    let mut view = view(&site, &name, None).await;
     view.open = true;
     view.not_two = two.is_none();
     view.compared = two.map(|(a, b)| {

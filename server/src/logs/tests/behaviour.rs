@@ -1,7 +1,7 @@
 //! What one viewer, one search and one failure see.
 
 use super::*;
-use app::model::{Level, LineKind, LogPosition, ServiceName};
+use app::model::{Level, LogPosition, ServiceName};
 use std::sync::Mutex;
 
 fn at(run: u64, seq: u64) -> Cursor {
@@ -252,22 +252,4 @@ fn a_message_unwrapped_from_json_is_cleaned_again() {
     let line = feed.tail(1).remove(0);
     assert_eq!((line.level, line.text.as_str()), (Level::Error, "red␊next‹U+202E›"));
     assert_eq!(line.spans, [app::model::Span(0, 3, "red".into())]);
-}
-
-#[test]
-fn the_lines_of_one_kind_are_found_in_order_and_nothing_that_looks_like_them() {
-    let feed = feed(Limits::default());
-    assert!(feed.of_kind(None, LineKind::Trace).is_none(), "no run yet");
-    open(&feed, 4);
-    write(
-        &feed,
-        "trace\nTraceback (most recent call last):\n  File \"a.py\", line 1\nKeyError: ',\"trace\"]'\ntrace\n",
-    );
-    write(&feed, "\x1b[31mTraceback (most recent call last):\x1b[0m\nValueError: 1\n");
-    let (run, lines) = feed.of_kind(None, LineKind::Trace).expect("a run");
-    assert_eq!((run, lines.map(|line| line.seq).collect::<Vec<_>>()), (4, vec![2, 3, 4, 6, 7]));
-    open(&feed, 5);
-    assert_eq!(feed.of_kind(Some(5), LineKind::Trace).expect("a run").1.count(), 0);
-    assert_eq!(feed.of_kind(Some(4), LineKind::Trace).expect("kept").1.count(), 5);
-    assert!(feed.of_kind(Some(3), LineKind::Trace).is_none());
 }
