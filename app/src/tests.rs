@@ -797,7 +797,7 @@ fn requests_say_what_the_log_says_and_which_flag_would_make_it_say_more() {
     );
     has(
         &told,
-        &["<option value=\"5\" selected>Run 5, 2026-11-22 12:00 UTC</option>", "<option value=\"4\">"],
+        &["<option value=\"5\" selected>Run 5, 2026-11-22 12:00:00 UTC</option>", "<option value=\"4\">"],
     );
     assert!(!told.contains("--enable-log-outputs"));
     has(

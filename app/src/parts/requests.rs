@@ -1,6 +1,6 @@
 //! The table Requests: what the log of a run says of each.
 
-use super::settings::moment;
+use super::settings::exact;
 use super::view::{FateView, RequestRow, RequestsView};
 use crate::locales::{Lang, PartWords, Words};
 use leptos::prelude::*;
@@ -23,7 +23,7 @@ pub fn table(view: &RequestsView, lang: Lang) -> AnyView {
             .runs
             .iter()
             .map(|(run, began)| {
-                let text = format!("{}, {}", (words.run_n)(*run), moment(*began));
+                let text = format!("{}, {}", (words.run_n)(*run), exact(*began));
                 let chosen = view.run == Some(*run);
                 view! { <option value=run.to_string() selected=chosen>{text}</option> }
             })
@@ -101,7 +101,7 @@ fn row(view: &RequestsView, run: u64, it: &RequestRow, words: &PartWords, page: 
                 </a>
             </th>
             <td role="cell" data-label=words.request_at>
-                <time datetime=it.at.to_string() title=it.at.to_string()>{moment(it.at)}</time>
+                <time datetime=it.at.to_string() title=it.at.to_string()>{exact(it.at)}</time>
             </td>
             <td role="cell" data-label=words.request_state>
                 <span class=class>{(words.request_fate)(&it.fate, view.live, view.ends)}</span>

@@ -1,6 +1,6 @@
 //! The list Runs: each with its time, length, outcome and cause, and two of them beside each other.
 
-use super::settings::{diff_under, moment};
+use super::settings::{diff_under, exact};
 use super::view::{ComparedView, RunsView};
 use crate::locales::{Lang, PartWords, Words};
 use crate::model::{Phase, RunInfo};
@@ -91,6 +91,8 @@ fn row(view: &RunsView, run: &RunInfo, several: bool, first: bool, words: Both) 
     let it = words.part;
     let name = (it.run_n)(run.run);
     let (class, outcome) = outcome(run, words);
+    // The words for an exit without a proved cause name its code.
+    let code = run.code.filter(|_| !run.live).map(it.run_code).filter(|code| !outcome.contains(code));
     let log = match (run.lines, run.bytes) {
         (None, None) => None,
         (lines, bytes) => {
@@ -131,14 +133,14 @@ fn row(view: &RunsView, run: &RunInfo, several: bool, first: bool, words: Both) 
                 </span>
             </th>
             <td role="cell" data-label=it.run_started>
-                <time datetime=run.started.to_string()>{moment(run.started)}</time>
+                <time datetime=run.started.to_string()>{exact(run.started)}</time>
             </td>
             <td role="cell" data-label=it.run_length>
                 {length(run, words)}
             </td>
             <td role="cell" data-label=it.run_outcome>
                 <span class=class>{outcome}</span>
-                <span class="hint">{run.code.filter(|_| !run.live).map(it.run_code)}</span>
+                <span class="hint">{code}</span>
             </td>
             <td role="cell" data-label=it.run_ready>
                 {run.ready_ms().map_or_else(|| it.nothing.to_owned(), words.page.span)}
@@ -177,7 +179,7 @@ fn comparison(view: &RunsView, it: &ComparedView, words: Both) -> AnyView {
     let nothing = || part.nothing.to_owned();
     let ready = |run: &RunInfo| run.ready_ms().map_or_else(nothing, words.page.span);
     let facts = [
-        (part.run_started, moment(a.started), moment(b.started)),
+        (part.run_started, exact(a.started), exact(b.started)),
         (part.image, a.image.clone().unwrap_or_else(nothing), b.image.clone().unwrap_or_else(nothing)),
         (part.run_outcome, outcome(a, words).1, outcome(b, words).1),
         (

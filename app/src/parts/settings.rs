@@ -17,6 +17,14 @@ pub fn moment(at: Timestamp) -> String {
     text
 }
 
+/// The same to the second.
+pub fn exact(at: Timestamp) -> String {
+    let mut text = at.to_string().replace('T', " ");
+    text.truncate(19);
+    text.push_str(" UTC");
+    text
+}
+
 /// The whole form.
 pub fn form(view: &SettingsView, lang: Lang) -> AnyView {
     let words = lang.part_words();
