@@ -2,7 +2,7 @@
 
 use crate::api::ApiError;
 use crate::model::*;
-use crate::parts::view::{FarView, LeftOut, Misread, Pace, Remark, Token, Trouble};
+use crate::parts::view::{FarView, FateView, LeftOut, Misread, Pace, Remark, Token, Trouble};
 
 /// The words of the parts. Phrases with numbers or codes are functions; every other field is the text itself.
 #[expect(missing_docs, reason = "each field is named after what it says")]
@@ -127,4 +127,56 @@ pub struct PartWords {
     pub search_timeline: &'static str,
     pub search_timeline_hint: &'static str,
     pub search_bar: fn(&Timestamp, &Timestamp, u64) -> String,
+
+    // Runs.
+    pub runs: &'static str,
+    pub runs_none: &'static str,
+    pub runs_compare: &'static str,
+    pub runs_not_two: &'static str,
+    pub runs_older: &'static str,
+    pub runs_newest: &'static str,
+    pub run: &'static str,
+    pub run_n: fn(u64) -> String,
+    pub run_open: &'static str,
+    pub run_choose: &'static str,
+    pub run_with_before: &'static str,
+    pub run_started: &'static str,
+    pub run_length: &'static str,
+    pub run_outcome: &'static str,
+    pub run_exit: &'static str,
+    pub run_ready: &'static str,
+    pub run_log: &'static str,
+    pub run_lines: fn(u64) -> String,
+    pub run_bytes: fn(u64) -> String,
+    pub run_code: fn(i64) -> String,
+    pub run_live: &'static str,
+    pub run_failed: &'static str,
+    pub run_stopped: fn(Option<&StoppedNote>) -> String,
+    pub run_unseen: &'static str,
+    pub run_beside: fn(u64, u64) -> String,
+    pub run_settings_same: &'static str,
+    pub run_settings_unknown: &'static str,
+    pub run_phases_unknown: &'static str,
+    pub run_whole: &'static str,
+    pub run_difference: &'static str,
+    pub run_same: &'static str,
+    pub run_close: &'static str,
+
+    // Requests.
+    pub requests_hint: &'static str,
+    pub requests_read: &'static str,
+    pub requests_again: &'static str,
+    pub requests_no_run: &'static str,
+    pub requests_none: &'static str,
+    pub requests_no_ends: &'static str,
+    pub requests_of: fn(u64, u64, u64) -> String,
+    pub request: &'static str,
+    pub request_open: &'static str,
+    pub request_at: &'static str,
+    pub request_state: &'static str,
+    pub request_took: &'static str,
+    pub request_tokens: &'static str,
+    pub request_parameters: &'static str,
+    pub request_in_out: fn(Option<u64>, Option<u64>) -> String,
+    pub request_fate: fn(&FateView, bool, bool) -> String,
 }

@@ -6,8 +6,8 @@ use crate::components::log::{Log, LogWindow};
 use crate::components::machine::{Found, Gpus};
 use crate::components::part::Part;
 use crate::components::service_card::ServiceCard;
-use crate::live::World;
-use crate::model::{Line, ServiceKind, ServiceName};
+use crate::live::{Watched, World};
+use crate::model::{Line, ServiceKind, ServiceName, State};
 use leptos::prelude::*;
 
 /// The page of all services, or `only` of one.
@@ -50,6 +50,28 @@ pub fn services(
         let fresh = Memo::new(move |_| world.host.with(|host| u64::from(host.images_revision)));
         view! { <Part id="images".to_owned() html=html fresh=fresh/> }.into_any()
     };
+    let runs = log.as_ref().map_or_else(nothing, |log| {
+        let runs_id = format!("runs/{}", log.service);
+        let (html, name) = (parts.html(&runs_id), log.service.clone());
+        // A run begins, becomes ready, ends, or its cause is found.
+        let fresh = Memo::new(move |_| {
+            let found = world.services.with(|all| all.iter().find(|w| w.name == name).cloned());
+            found.map_or(0, |w| w.service.with(|s| s.run.unwrap_or(0) * 16 + step(&s.state)))
+        });
+        // Only vLLM's log tells of requests. They are read when somebody asks: nothing makes them old.
+        let id = format!("requests/{}", log.service);
+        let asked = parts.html(&id);
+        let told = world.services.with_untracked(|all| {
+            let of_vllm = |w: &&Watched| w.service.with_untracked(|s| s.kind == ServiceKind::Vllm);
+            all.iter().filter(of_vllm).any(|w| w.name == log.service)
+        });
+        let requests = if told {
+            view! { <Part id=id html=asked fresh=Signal::stored(0)/> }.into_any()
+        } else {
+            nothing()
+        };
+        view! { <div class="runs-place"><Part id=runs_id html=html fresh=fresh/> {requests}</div> }.into_any()
+    });
     let cards = part(move || {
         let mut shown = world.services.get();
         let linked = only.is_none() && shown.len() > 1;
@@ -82,10 +104,21 @@ pub fn services(
             </div>
             {log}
             <div class="below">
+                {runs}
                 {settings}
                 <div class="tables">{models} {images}</div>
             </div>
         </main>
     }
     .into_any()
+}
+
+/// How far a run is, as far as the list of runs shows it.
+fn step(state: &State) -> u64 {
+    match state {
+        State::Stopped { .. } => 1,
+        State::Running { .. } => 2,
+        State::Failed { failure } => 3 + u64::from(failure.diagnosis.is_some()),
+        _ => 0,
+    }
 }

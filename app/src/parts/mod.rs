@@ -5,6 +5,8 @@
 
 mod images;
 mod models;
+mod requests;
+mod runs;
 mod search;
 mod settings;
 pub mod view;
@@ -13,7 +15,9 @@ use crate::Theme;
 use crate::locales::Lang;
 use leptos::prelude::*;
 pub(crate) use settings::moment;
-use view::{CheckedView, FarView, HitView, ImagesView, ModelsView, SearchView, SettingsView};
+use view::{
+    CheckedView, FarView, HitView, ImagesView, ModelsView, RequestsView, RunsView, SearchView, SettingsView,
+};
 
 /// The form of a service's settings.
 pub fn settings(view: &SettingsView, lang: Lang) -> String {
@@ -56,6 +60,16 @@ pub fn search_far(view: &FarView, lang: Lang) -> String {
 
 /// The end of the page Search.
 pub const SEARCH_END: &str = "</main></html>";
+
+/// The runs of a service.
+pub fn runs(view: &RunsView, lang: Lang) -> String {
+    written(runs::list(view, lang))
+}
+
+/// The requests of a run.
+pub fn requests(view: &RequestsView, lang: Lang) -> String {
+    written(requests::table(view, lang))
+}
 
 fn written(view: AnyView) -> String {
     // Without the marks that hydration looks for: nothing here is hydrated.

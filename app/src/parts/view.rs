@@ -1,7 +1,7 @@
 //! What the server hands to the parts: plain values, no words for people.
 
 use crate::api::ApiError;
-use crate::model::{Level, MemoryPlan, Origin, PendingChange, PortHolder, Timestamp};
+use crate::model::{Level, MemoryPlan, Origin, PendingChange, PortHolder, RunInfo, Timestamp};
 
 /// The form of one service's settings.
 #[derive(Clone, Debug, Default)]
@@ -595,4 +595,93 @@ pub struct BarView {
     pub counts: [u64; 5],
     /// The search within it.
     pub link: String,
+}
+
+/// The runs of a service, and two of them beside each other where that was asked for.
+#[derive(Clone, Debug, Default)]
+pub struct RunsView {
+    /// The service.
+    pub service: String,
+    /// The runs, the newest first.
+    pub runs: Vec<RunInfo>,
+    /// There are older ones.
+    pub older: bool,
+    /// These are not the newest.
+    pub newer: bool,
+    /// The list stands open.
+    pub open: bool,
+    /// A comparison was asked for, but not of two runs that are known.
+    pub not_two: bool,
+    /// Two runs beside each other.
+    pub compared: Option<ComparedView>,
+}
+
+/// Two runs beside each other.
+#[derive(Clone, Debug)]
+pub struct ComparedView {
+    /// The earlier one.
+    pub a: RunInfo,
+    /// The later one.
+    pub b: RunInfo,
+    /// What differs in the settings; `None` where those of one are not known.
+    pub changes: Option<Vec<PendingChange>>,
+}
+
+/// The requests of a run, as far as its log tells of them.
+#[derive(Clone, Debug, Default)]
+pub struct RequestsView {
+    /// The service.
+    pub service: String,
+    /// The runs to choose from, the newest first, with when they began.
+    pub runs: Vec<(u64, Timestamp)>,
+    /// The run that was read; `None` where that is not at hand. Meaningless before it was read.
+    pub run: Option<u64>,
+    /// Its log was read: before, only the offer to do so is shown.
+    pub read: bool,
+    /// The run goes on.
+    pub live: bool,
+    /// The latest requests, the latest first.
+    pub rows: Vec<RequestRow>,
+    /// How many there are in all, those that are not shown included.
+    pub all: u64,
+    /// The end of one at least is told.
+    pub ends: bool,
+}
+
+/// One request.
+#[derive(Clone, Debug)]
+pub struct RequestRow {
+    /// Its id.
+    pub id: String,
+    /// The number of the first line about it.
+    pub line: u64,
+    /// When that was written.
+    pub at: Timestamp,
+    /// From then to its end, in milliseconds.
+    pub took_ms: Option<u64>,
+    /// What became of it.
+    pub fate: FateView,
+    /// Tokens of the prompt.
+    pub prompt_tokens: Option<u64>,
+    /// Tokens of the answer.
+    pub output_tokens: Option<u64>,
+    /// Parameters, by name.
+    pub parameters: Vec<(&'static str, String)>,
+    /// The LoRA adapter.
+    pub adapter: Option<String>,
+}
+
+/// What became of a request, as far as the log tells.
+#[derive(Clone, Debug)]
+pub enum FateView {
+    /// It came.
+    Received,
+    /// The engine took it.
+    Added,
+    /// Answered, and why it stopped there.
+    Finished(Option<String>),
+    /// Ended before it was answered.
+    Aborted,
+    /// Not answered, and vLLM's words for it.
+    Failed(String),
 }

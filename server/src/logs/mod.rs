@@ -35,5 +35,6 @@ pub use level::{
     Classified, Continuation, Grammar, Text, Traceback, classify as classify_common, fraction, level_word,
     shaped,
 };
+pub use python::logged as in_logged_traceback;
 pub use split::{LINE_LIMIT, Splitter};
 pub use writer::Observer;
