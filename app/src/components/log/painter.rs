@@ -241,7 +241,7 @@ impl Painter {
             }
             entry => {
                 let (class, text) = match entry {
-                    Some(Entry::Gap(count)) => ("row gap", (self.words.gap)(*count)),
+                    Some(Entry::Gap(missing)) => ("row gap", (self.words.gap)(missing.count)),
                     Some(Entry::Run { run, started }) => {
                         let time = started.map(|time| {
                             clock_of_day(time.millis(), offset_at(&mut self.offset, time.millis()))

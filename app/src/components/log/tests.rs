@@ -35,7 +35,7 @@ fn shown(store: &Store, narrow: &Narrow) -> Vec<String> {
         .filter_map(|at| store.get(narrow.id(at)?))
         .map(|entry| match entry {
             Entry::Line(held) => format!("{}.{} {}", held.run, held.seq, store.text(held)),
-            Entry::Gap(count) => format!("gap {count:?}"),
+            Entry::Gap(missing) => format!("gap {:?}", missing.count),
             Entry::Run { run, .. } => format!("run {run}"),
         })
         .collect()
@@ -203,6 +203,10 @@ fn the_wire_is_read_straight_into_the_store() {
             .collect(),
     };
     lines.lines[4].spans = vec![Span(0, 3, "bold red".into())];
+    for (at, kind) in LineKind::ALL.into_iter().enumerate() {
+        lines.lines[at].kind = kind;
+        lines.lines[at].stream = Stream::Stderr;
+    }
     let json = serde_json::to_string(&lines).expect("plain data");
     let (mut read, mut held) = (Store::default(), Store::default());
     let mut counted = Counted { run: 2, upto: 10, ..Counted::default() };
@@ -211,6 +215,14 @@ fn the_wire_is_read_straight_into_the_store() {
         held.line(2, line);
     }
     assert_eq!(all(&read), all(&held));
+    let said = |store: &Store| -> Vec<_> {
+        let entries = (store.first_id()..store.end_id()).filter_map(|id| store.get(id));
+        let line =
+            |entry: &Entry| if let Entry::Line(it) = entry { Some((it.stream, it.kind)) } else { None };
+        entries.filter_map(line).collect()
+    };
+    assert_eq!(said(&read), said(&held));
+    assert_eq!(said(&read)[8..10], [(Stream::Stderr, LineKind::Request), (Stream::Stdout, LineKind::None)]);
     let Some(Entry::Line(fifth)) = read.get(read.first_id() + 4) else { panic!("a line") };
     assert_eq!(read.spans(fifth).iter().map(|s| s.2.classes()).collect::<Vec<_>>(), ["ansi-bold ansi-red"]);
     assert_eq!(read.source(fifth), "APIServer");
@@ -218,6 +230,15 @@ fn the_wire_is_read_straight_into_the_store() {
     assert_eq!(counts, [58; 5], "the ten lines that the server had counted are not counted again");
     parse::lines(&json, &mut read, &mut counted).expect("again");
     assert_eq!((counted.counts.info, all(&read).len()), (58, 300));
+}
+
+#[test]
+fn a_kind_that_this_page_does_not_know_is_none() {
+    let mut store = Store::default();
+    let json = r#"[1,"2026-11-22T12:00:00.000Z","stderr","info","","a",[],"poem","more",[1]]"#;
+    parse::line(json, 1, &mut store).expect("a line of a newer server");
+    let Some(Entry::Line(held)) = store.get(store.first_id()) else { panic!("a line") };
+    assert_eq!((held.kind, held.stream), (LineKind::None, Stream::Stderr));
 }
 
 #[test]
@@ -270,4 +291,78 @@ fn earlier_lines_come_before_without_doubles() {
         store.line(1, &line(seq, Level::Info, "new"));
     }
     assert_eq!(all(&store).first().map(String::as_str), Some("1.81 new"));
+}
+
+#[test]
+fn a_gap_is_filled_in_its_place_and_ids_behind_it_stay() {
+    let mut store = Store::bounded(100, 1 << 20);
+    store.begin(1, Some(0));
+    for seq in [1, 2, 10, 11] {
+        store.line(1, &line(seq, Level::Info, "x"));
+    }
+    let (gap, behind) = (store.first_id() + 2, store.place(1, 10));
+    assert!(matches!(store.get(gap), Some(Entry::Gap(_))));
+    let mut part = Store::default();
+    for seq in 2..=6 {
+        part.line(1, &line(seq, Level::Info, "late"));
+    }
+    assert_eq!(store.fill(gap, &part), 4);
+    let wanted =
+        ["1.1 x", "1.2 x", "1.3 late", "1.4 late", "1.5 late", "1.6 late", "gap Some(3)", "1.10 x", "1.11 x"];
+    assert_eq!(all(&store), wanted);
+    assert_eq!(store.place(1, 10), behind);
+    assert_eq!(store.held(behind).map(|held| held.seq), Some(10));
+    assert_eq!((store.run(), store.last()), (Some(1), Some(11)));
+    // Line 7 is gone for good, 8 and 9 come.
+    let gap = store.place(1, 7);
+    let mut rest = Store::default();
+    for seq in 8..=12 {
+        rest.line(1, &line(seq, Level::Info, "later"));
+    }
+    store.fill(gap, &rest);
+    assert_eq!(all(&store)[6..], ["gap Some(1)", "1.8 later", "1.9 later", "1.10 x", "1.11 x"]);
+    let lost = |store: &Store| match store.get(store.place(1, 7)) {
+        Some(Entry::Gap(missing)) => missing.lost,
+        other => panic!("{other:?}"),
+    };
+    assert!(lost(&store));
+    store.line(1, &line(12, Level::Info, "y"));
+    assert_eq!(all(&store).last().map(String::as_str), Some("1.12 y"));
+}
+
+#[test]
+fn a_gap_of_unknown_size_is_filled_up_to_the_next_line_and_what_cannot_be_had_is_lost() {
+    let mut store = Store::default();
+    store.begin(1, Some(0));
+    store.line(1, &line(1, Level::Info, "x"));
+    store.gap(1, 1, None);
+    store.line(1, &line(5, Level::Info, "x"));
+    let gap = store.place(1, 2);
+    assert_eq!(store.fill(gap, &Store::default()), 0);
+    let Some(Entry::Gap(missing)) = store.get(gap) else { panic!("a gap") };
+    assert_eq!((missing.count, missing.lost), (Some(3), true));
+    let mut all_of_it = Store::default();
+    for seq in 1..=9 {
+        all_of_it.line(1, &line(seq, Level::Info, "late"));
+    }
+    store.fill(gap, &all_of_it);
+    assert_eq!(all(&store), ["1.1 x", "1.2 late", "1.3 late", "1.4 late", "1.5 x"]);
+    assert_eq!(store.fill(store.first_id(), &all_of_it), 0, "only a gap is filled");
+}
+
+#[test]
+fn filling_a_gap_keeps_the_bounds() {
+    let mut store = Store::bounded(10, 1 << 20);
+    store.begin(1, Some(0));
+    for seq in [1, 2, 3, 20, 21, 22] {
+        store.line(1, &line(seq, Level::Info, "x"));
+    }
+    let mut part = Store::default();
+    for seq in 4..=19 {
+        part.line(1, &line(seq, Level::Info, "late"));
+    }
+    let behind = store.place(1, 20);
+    store.fill(store.place(1, 4), &part);
+    assert_eq!(all(&store).len(), 10);
+    assert_eq!((store.place(1, 20), all(&store)[0].as_str()), (behind, "1.13 late"));
 }
