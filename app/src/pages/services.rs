@@ -2,22 +2,15 @@
 
 use crate::Parts;
 use crate::components::dynamic::{nothing, part};
-use crate::components::log::{Log, LogWindow};
 use crate::components::machine::{Found, Gpus};
 use crate::components::part::Part;
 use crate::components::service_card::ServiceCard;
 use crate::live::World;
-use crate::model::{Line, ServiceKind, ServiceName};
+use crate::model::{ServiceKind, ServiceName};
 use leptos::prelude::*;
 
 /// The page of all services, or `only` of one.
-pub fn services(
-    world: World,
-    log: Option<Log>,
-    tail: Vec<Line>,
-    parts: &Parts,
-    only: Option<ServiceName>,
-) -> AnyView {
+pub fn services(world: World, has_log: bool, parts: &Parts, only: Option<ServiceName>) -> AnyView {
     let words = world.words;
     let back = only
         .as_ref()
@@ -70,7 +63,12 @@ pub fn services(
             .collect();
         cards.into_any()
     });
-    let log = log.map_or_else(nothing, |log| view! { <LogWindow log=log world=world tail=tail/> }.into_any());
+    let logs = if has_log {
+        // The server writes them; what lives in them is brought to life when the page is.
+        view! { <div class="logs" inner_html=parts.html("logs")></div> }.into_any()
+    } else {
+        nothing()
+    };
     view! {
         <main class="services">
             <div class="side">
@@ -80,7 +78,7 @@ pub fn services(
                 <Found world=world/>
                 <p class="explain-link"><a href="/explain">{words.explain}</a></p>
             </div>
-            {log}
+            {logs}
             <div class="below">
                 {settings}
                 <div class="tables">{models} {images}</div>

@@ -4,13 +4,14 @@
 //! JavaScript, and with it are sent by `components::part`. Their words are in `locales` and never travel as WASM.
 
 mod images;
+mod logs;
 mod models;
 mod settings;
 pub mod view;
 
 use crate::locales::Lang;
 use leptos::prelude::*;
-use view::{CheckedView, ImagesView, ModelsView, SettingsView};
+use view::{CheckedView, ImagesView, LogsView, ModelsView, SettingsView};
 
 /// The form of a service's settings.
 pub fn settings(view: &SettingsView, lang: Lang) -> String {
@@ -30,6 +31,11 @@ pub fn models(view: &ModelsView, lang: Lang) -> String {
 /// The table of images.
 pub fn images(view: &ImagesView, lang: Lang) -> String {
     written(images::table(view, lang))
+}
+
+/// The log windows.
+pub fn logs(view: &LogsView, lang: Lang) -> String {
+    written(logs::windows(view, lang))
 }
 
 fn written(view: AnyView) -> String {

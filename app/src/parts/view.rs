@@ -1,7 +1,10 @@
 //! What the server hands to the parts: plain values, no words for people.
 
 use crate::api::ApiError;
-use crate::model::{MemoryPlan, Origin, PendingChange, PortHolder, Timestamp};
+use crate::components::log::LogView;
+use crate::model::{
+    LevelCounts, Line, MemoryPlan, Origin, PendingChange, PortHolder, ServiceName, Timestamp,
+};
 
 /// The form of one service's settings.
 #[derive(Clone, Debug, Default)]
@@ -497,4 +500,40 @@ pub enum Token {
     Needed,
     /// It is not known before it is tried.
     Unknown,
+}
+
+/// The log windows of a page.
+#[derive(Clone, Debug)]
+pub struct LogsView {
+    /// How lines are shown.
+    pub view: LogView,
+    /// The live log.
+    pub live: LogPane,
+    /// One run beside it.
+    pub past: Option<LogPane>,
+}
+
+/// One log window.
+#[derive(Clone, Debug)]
+pub struct LogPane {
+    /// Whose log.
+    pub service: ServiceName,
+    /// Its title.
+    pub title: String,
+    /// The run.
+    pub run: Option<u64>,
+    /// When it was started.
+    pub started: Option<Timestamp>,
+    /// Lines per level.
+    pub counts: LevelCounts,
+    /// The first line that can be had.
+    pub first: u64,
+    /// The last one.
+    pub last: u64,
+    /// The lines that are shown first.
+    pub lines: Vec<Line>,
+    /// The line that the address names.
+    pub line: Option<u64>,
+    /// What is searched for.
+    pub query: String,
 }

@@ -164,6 +164,13 @@ impl Feed {
         (runs.current.as_ref().map(|run| run.number), runs.previous.as_ref().map(|run| run.number))
     }
 
+    /// When a run was started, and its first and last line that can be had; the current run for `None`.
+    pub fn ends(&self, run: Option<u64>) -> Option<(Timestamp, u64, u64)> {
+        let runs = self.runs();
+        let run = runs.get(run)?;
+        Some((run.started, run.ring.first(), run.ring.last()))
+    }
+
     /// What is at hand of the current run.
     pub fn summary(&self, service: &ServiceName) -> LogSummary {
         let runs = self.runs();

@@ -2,7 +2,7 @@
 
 use super::feed::Feed;
 use super::ring::{Chunk, Stored};
-use app::model::{Level, Line, Stream};
+use app::model::{Level, Line, Stream, Timestamp};
 use std::borrow::Cow;
 use std::fmt::Write;
 use std::ops::ControlFlow;
@@ -17,8 +17,12 @@ pub struct Selection {
     pub after: Option<u64>,
     /// Only lines before this one.
     pub before: Option<u64>,
+    /// The lines around this one, half of the limit before it. Wins over `after` and `before`.
+    pub around: Option<u64>,
     /// Only these levels; all when empty.
     pub levels: Vec<Level>,
+    /// Only lines of this pipe.
+    pub stream: Option<Stream>,
     /// Only lines whose text or source contains this, in any case; all when empty.
     pub query: String,
     /// At most so many lines.
@@ -88,6 +92,21 @@ impl Feed {
 
     /// Lines of one run by place, level and text. Reads all of the run: not for an async task's own thread.
     pub fn select(&self, wanted: &Selection) -> Selected {
+        if let Some(line) = wanted.around {
+            let (before, behind) = (wanted.limit / 2, wanted.limit - wanted.limit / 2);
+            let half = |after, before, limit| {
+                self.select(&Selection { after, before, limit, around: None, ..wanted.clone() })
+            };
+            let mut found = half(None, Some(line), before);
+            let rest = half(Some(line.saturating_sub(1)), None, behind);
+            found.json_lines.push_str(&rest.json_lines);
+            return Selected {
+                count: found.count + rest.count,
+                last: rest.last.or(found.last),
+                more: found.more || rest.more,
+                ..found
+            };
+        }
         let after = wanted.after.unwrap_or(0);
         let Some((run, chunks)) = self.chunks(wanted.run, after) else { return Selected::default() };
         let before = wanted.before.unwrap_or(u64::MAX);
@@ -96,6 +115,7 @@ impl Feed {
             line.seq > after
                 && line.seq < before
                 && (wanted.levels.is_empty() || wanted.levels.contains(&line.level))
+                && wanted.stream.is_none_or(|stream| stream == line.stream)
                 && needle.is_in(line.json)
         };
         let lines = chunks.iter().flat_map(|chunk| chunk.lines());
@@ -126,6 +146,17 @@ impl Feed {
             last: found.last().map(|line| line.seq),
             more,
         }
+    }
+
+    /// The first line of a run that was written at this time or later.
+    pub fn line_at(&self, run: Option<u64>, time: Timestamp) -> Option<u64> {
+        let (_, chunks) = self.chunks(run, 0)?;
+        // Times of one form and one zone sort as their texts do.
+        let time = time.to_string();
+        chunks.iter().flat_map(|chunk| chunk.lines()).find_map(|line| {
+            let later = Fields::of(line.json).is_some_and(|fields| fields.time >= time.as_str());
+            later.then_some(line.seq)
+        })
     }
 
     /// A run's lines as plain text, a piece at a time; the current run's for `None`.

@@ -3,7 +3,7 @@
 use super::Site;
 use super::problem::Problem;
 use crate::logs::Selection;
-use app::model::{Image, ImageVerb, Level, LogPosition, Service, ServiceName, Verb};
+use app::model::{Image, ImageVerb, Level, LogPosition, Service, ServiceName, Stream, Timestamp, Verb};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
@@ -99,7 +99,8 @@ fn number<T: std::str::FromStr>(
     text.parse().map(Some).map_err(|_| Problem::parameter(key, text, allowed))
 }
 
-/// Lines of a run as JSON lines: `run`, `after=RUN.SEQ`, `before=SEQ`, `levels=error,warning`, `q`, `limit`.
+/// Lines of a run as JSON lines: `run`, `after=RUN.SEQ`, `before=SEQ`, `around=SEQ`, `at=TIME`, `levels=error,warning`,
+/// `stream=stderr`, `q`, `limit`.
 pub async fn logs(
     State(site): State<Site>,
     Path(text): Path<String>,
@@ -109,6 +110,7 @@ pub async fn logs(
     let mut selection = Selection {
         run: number(&parameters, "run", "a run's number")?,
         before: number(&parameters, "before", "a line's number")?,
+        around: number(&parameters, "around", "a line's number")?,
         query: parameters.get("q").cloned().unwrap_or_default(),
         limit: number::<usize>(&parameters, "limit", "a number of lines from 1 to 100000")?
             .unwrap_or(DEFAULT_LINES),
@@ -133,14 +135,38 @@ pub async fn logs(
             selection.levels.push(level);
         }
     }
+    selection.stream = match parameters.get("stream").map(String::as_str) {
+        None => None,
+        Some("stdout") => Some(Stream::Stdout),
+        Some("stderr") => Some(Stream::Stderr),
+        Some(other) => return Err(Problem::parameter("stream", other, "stdout and stderr")),
+    };
+    let at = match parameters.get("at") {
+        None => None,
+        Some(text) => Some(
+            Timestamp::parse(text)
+                .ok_or_else(|| Problem::parameter("at", text, "a time such as 2026-11-22T12:00:00Z"))?,
+        ),
+    };
     // It reads all of a run: not on the thread that serves the others.
-    let selected = tokio::task::spawn_blocking(move || feed.select(&selection)).await.map_err(|_| {
+    let asked = tokio::task::spawn_blocking(move || {
+        let ends = feed.ends(selection.run);
+        if let Some(time) = at {
+            // Behind the last line there is none: an empty answer.
+            selection.around = Some(feed.line_at(selection.run, time).unwrap_or(u64::MAX));
+        }
+        (feed.select(&selection), ends)
+    });
+    let (selected, ends) = asked.await.map_err(|_| {
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "Failed", "the log could not be searched")
     })?;
     let Some(run) = selected.run else {
         return Err(Problem::new(StatusCode::NOT_FOUND, "Unknown run", "this run is not at hand"));
     };
+    let (_, first, last) = ends.unwrap_or((Timestamp::from_millis(0), 0, 0));
     let headers = [
+        (header::HeaderName::from_static("x-first"), HeaderValue::from(first)),
+        (header::HeaderName::from_static("x-last"), HeaderValue::from(last)),
         (header::CONTENT_TYPE, HeaderValue::from_static("application/jsonl; charset=utf-8")),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
         (header::HeaderName::from_static("x-run"), HeaderValue::from(run)),

@@ -1,10 +1,12 @@
 //! The page, rendered from what is known now, and the small things around it.
 
 use super::{Site, parts};
+use crate::logs::{Selected, Selection};
 use app::api::ApiError;
 use app::locales::Lang;
-use app::model::{Explained, ServiceName};
-use app::{Boot, Parts, Route, Theme};
+use app::model::{Explained, LevelCounts, ServiceName};
+use app::parts::view::{LogPane, LogsView};
+use app::{Boot, LogView, Parts, Route, Theme};
 use axum::Form;
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -47,6 +49,7 @@ pub async fn render(
     let mut boot = boot(&site, route, request.headers(), request.uri().query());
     boot.explained = explained;
     boot.parts = parts_of(&site, &boot).await;
+    boot.parts.0.extend(logs(&site, &boot, request.headers(), request.uri().query()));
     written(site, boot, status, request).await
 }
 
@@ -60,6 +63,7 @@ pub async fn render_with(
 ) -> Response {
     let mut boot = boot(&site, route, request.headers(), None);
     boot.parts = parts_of(&site, &boot).await;
+    boot.parts.0.extend(logs(&site, &boot, request.headers(), None));
     boot.parts.0.retain(|(id, _)| *id != part.0);
     boot.parts.0.push(part);
     written(site, boot, status, request).await
@@ -132,6 +136,56 @@ fn boot(site: &Site, route: Route, headers: &HeaderMap, query: Option<&str>) -> 
     }
 }
 
+/// The log windows: the live log, and the run that the address names.
+fn logs(site: &Site, boot: &Boot, headers: &HeaderMap, query: Option<&str>) -> Option<(String, String)> {
+    let summary = boot.log.as_ref()?;
+    let service = summary.service.clone();
+    let feed = site.fleet.feed(&service)?;
+    let title = site.fleet.world().service(&service).map_or_else(String::new, |service| service.title);
+    let live = LogPane {
+        title,
+        run: summary.run,
+        started: feed.ends(summary.run).map(|(started, ..)| started),
+        counts: summary.counts,
+        first: summary.first,
+        last: summary.last,
+        lines: boot.tail.clone(),
+        line: None,
+        query: String::new(),
+        service,
+    };
+    let named = |name: &str| query?.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+    let run =
+        named("run").and_then(|run| run.parse().ok()).filter(|_| matches!(boot.route, Route::Service { .. }));
+    let past = run.map(|run| {
+        let (started, first, last) = match feed.ends(Some(run)) {
+            Some((started, first, last)) => (Some(started), first, last),
+            None => (None, 0, 0),
+        };
+        let line: Option<u64> = named("line").and_then(|line| line.parse().ok());
+        let around = Selection {
+            run: Some(run),
+            around: Some(line.unwrap_or(last)),
+            limit: TAIL,
+            ..Selection::default()
+        };
+        let found = if started.is_some() { feed.select(&around) } else { Selected::default() };
+        LogPane {
+            run: Some(run),
+            started,
+            counts: LevelCounts::default(),
+            first,
+            last,
+            lines: found.json_lines.lines().filter_map(|line| serde_json::from_str(line).ok()).collect(),
+            line,
+            query: named("q").map(percent_decode).unwrap_or_default(),
+            ..live.clone()
+        }
+    });
+    let view = cookie(headers, "log").map(LogView::parse).unwrap_or_default();
+    Some(("logs".to_owned(), app::parts::logs(&LogsView { view, live, past }, boot.lang)))
+}
+
 /// What a form without JavaScript was told: server functions put it into the address that they send the browser back to.
 fn refusal(query: Option<&str>) -> Option<ApiError> {
     let query = query?;
@@ -194,9 +248,10 @@ fn accepted(headers: &HeaderMap) -> Lang {
 pub struct Preferences {
     lang: Option<String>,
     theme: Option<String>,
+    log: Option<String>,
 }
 
-/// Keeps a language or a theme in a cookie, and sends the browser back to where it was.
+/// Keeps a language, a theme or the log's view in a cookie, and sends the browser back to where it was.
 pub async fn preferences(headers: HeaderMap, Form(wanted): Form<Preferences>) -> Response {
     let back = headers
         .get(header::REFERER)
@@ -208,7 +263,10 @@ pub async fn preferences(headers: HeaderMap, Form(wanted): Form<Preferences>) ->
     let mut response = Redirect::to(&back).into_response();
     let lang = wanted.lang.as_deref().and_then(Lang::parse).map(|l| ("lang", l.code()));
     let theme = wanted.theme.as_deref().and_then(Theme::parse).map(|t| ("theme", t.as_str()));
-    for (name, value) in [lang, theme].into_iter().flatten() {
+    // Only words of ours: what else was sent is left out.
+    let log = wanted.log.as_deref().map(|words| LogView::parse(words).words("."));
+    let log = log.as_deref().map(|words| ("log", words));
+    for (name, value) in [lang, theme, log].into_iter().flatten() {
         if let Ok(value) =
             HeaderValue::from_str(&format!("{name}={value}; Path=/; Max-Age=31536000; SameSite=Strict"))
         {
@@ -264,12 +322,21 @@ mod tests {
             ("http://evil.example//evil.example/", "/"),
             ("nonsense", "/"),
         ] {
-            let form = Form(Preferences { lang: Some("ru".into()), theme: Some("<script>".into()) });
+            let form =
+                Form(Preferences { lang: Some("ru".into()), theme: Some("<script>".into()), log: None });
             let response = preferences(headers(&[(header::REFERER, referer)]), form).await;
             assert_eq!(response.headers()[header::LOCATION], back, "{referer}");
             let cookies: Vec<_> = response.headers().get_all(header::SET_COOKIE).iter().collect();
             assert_eq!(cookies.len(), 1, "an unknown theme is not kept");
         }
+    }
+
+    #[tokio::test]
+    async fn the_view_of_the_log_is_kept_in_words_of_ours() {
+        let form = Form(Preferences { lang: None, theme: None, log: Some("wrap.<b>;x=1.relative".into()) });
+        let response = preferences(HeaderMap::new(), form).await;
+        let kept = response.headers()[header::SET_COOKIE].to_str().expect("text");
+        assert!(kept.starts_with("log=wrap.relative; Path=/;"), "{kept}");
     }
 
     #[test]

@@ -418,6 +418,40 @@ impl Store {
         pushed.saturating_sub(1)
     }
 
+    /// Lets go of so many of the newest entries; lines behind the last one that is left can come again.
+    pub fn drop_newest(&mut self, count: usize) {
+        for _ in 0..count {
+            let Some(Entry::Line(held)) = self.entries.pop_back() else { continue };
+            self.bytes -= (held.text_end - held.source_at) as usize;
+        }
+        let last = self.last_line().map(|held| (held.chunk, held.seq));
+        self.last = last.map(|(_, seq)| seq);
+        let keep = last.map_or(0, |(chunk, _)| chunk);
+        while self.chunks.len() > 1 && self.first_chunk + self.chunks.len() as u64 - 1 > keep {
+            self.chunks.pop_back();
+        }
+    }
+
+    /// The newest line that is held.
+    pub fn last_line(&self) -> Option<&Held> {
+        self.entries
+            .iter()
+            .rev()
+            .find_map(|entry| if let Entry::Line(held) = entry { Some(held) } else { None })
+    }
+
+    /// Takes the entries of another store over, behind the last; lines that are held already are left out.
+    pub fn append(&mut self, lines: &Self) {
+        for entry in &lines.entries {
+            if let Entry::Line(held) = entry
+                && !self.wants(held.run, held.seq)
+            {
+                continue;
+            }
+            self.copy(lines, entry);
+        }
+    }
+
     /// Takes an entry of another store over, behind the last.
     fn copy(&mut self, from: &Self, entry: &Entry) {
         let Entry::Line(held) = entry else {
