@@ -141,7 +141,8 @@ fn logs(site: &Site, boot: &Boot, headers: &HeaderMap, query: Option<&str>) -> O
     let summary = boot.log.as_ref()?;
     let service = summary.service.clone();
     let feed = site.fleet.feed(&service)?;
-    let title = site.fleet.world().service(&service).map_or_else(String::new, |service| service.title);
+    let title =
+        site.fleet.world().service(&service).map_or_else(String::new, |service| service.title.clone());
     let live = LogPane {
         title,
         run: summary.run,

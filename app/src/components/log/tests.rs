@@ -44,7 +44,7 @@ fn shown(store: &Store, narrow: &Narrow) -> Vec<String> {
 
 fn all(store: &Store) -> Vec<String> {
     let mut narrow = Narrow::default();
-    narrow.again(store);
+    narrow.set(store, Filter { probes: true, ..Filter::default() }, Layout::default());
     shown(store, &narrow)
 }
 
