@@ -474,7 +474,7 @@ fn the_log_is_a_region_with_the_last_lines_as_text() {
             "12,345",
             "6 earlier lines",
             r#"aria-label="Search logs""#,
-            r#"<form class="download" method="get" action="/api/services/vllm/container-logs""#,
+            r#"<form method="get" action="/api/services/vllm/container-logs""#,
         ],
     );
     assert!(!html.contains("<script>"));
@@ -518,10 +518,10 @@ fn a_past_run_is_a_window_of_its_own_that_works_as_links() {
         &html,
         &[
             r#"role="log" aria-label="Run 16""#,
-            r#"<a class="button" id="past-close" href="/services/vllm">Close</a>"#,
+            r#"<a id="past-close" href="/services/vllm" class="button">Close</a>"#,
             r#"href="/services/vllm?run=16&amp;line=3""#,
             r#"href="/services/vllm?run=16&amp;line=5000000""#,
-            r#"class="row warning chosen" data-seq="16.7""#,
+            r#"<div data-seq="16.7" class="row warning chosen">"#,
             r#"min="3" max="5000000" value="7""#,
         ],
     );

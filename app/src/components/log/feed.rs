@@ -356,7 +356,7 @@ impl Feed {
                 let new = |old: u64| if old < id { old - came } else { old };
                 inner.keep = inner.top().map(new);
                 inner.chosen = inner.chosen.map(|(from, to)| (new(from), new(to)));
-                inner.narrow.renumber(|old| Some(new(old)));
+                inner.narrow.renumber(&|old| Some(new(old)));
                 inner.refilter = true;
             }
             feed.paint_soon();

@@ -4,7 +4,7 @@ use super::row;
 use super::store::{Entry, Store};
 use super::wrap::{self, Wrap};
 use crate::model::{Level, LineKind};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 /// Rows that a line of JSON may take.
 const MOST_PARTS: usize = 10_000;
@@ -152,9 +152,9 @@ pub struct Narrow {
     hidden: VecDeque<u64>,
     group: Option<Group>,
     /// Groups that are unfolded, by their first line.
-    opened: BTreeSet<u64>,
+    opened: Vec<u64>,
     /// Lines of JSON that are laid out.
-    laid_out: BTreeMap<u64, Vec<String>>,
+    laid_out: Vec<(u64, Vec<String>)>,
     seen: u64,
 }
 
@@ -201,7 +201,7 @@ impl Narrow {
 
     /// The lines of a JSON text that is laid out.
     pub fn laid_out(&self, id: u64) -> Option<&[String]> {
-        self.laid_out.get(&id).map(Vec::as_slice)
+        self.laid_out.iter().find(|(of, _)| *of == id).map(|(_, lines)| lines.as_slice())
     }
 
     /// Other filters, another layout: everything that is held is judged again.
@@ -247,13 +247,16 @@ impl Narrow {
         let Some(row) = self.row(self.place(id)).filter(|row| row.id == id) else { return false };
         if row.others > 0 {
             let first = self.group_of(store, row);
-            if !self.opened.remove(&first) {
-                self.opened.insert(first);
+            match self.opened.iter().position(|id| *id == first) {
+                Some(at) => drop(self.opened.swap_remove(at)),
+                None => self.opened.push(first),
             }
-        } else if self.laid_out.remove(&id).is_none() {
+        } else if let Some(at) = self.laid_out.iter().position(|(of, _)| *of == id) {
+            self.laid_out.swap_remove(at);
+        } else {
             let lines = store.held(id).and_then(|held| wrap::pretty(store.text(held)));
             let Some(lines) = lines.filter(|lines| lines.len() <= MOST_PARTS) else { return false };
-            self.laid_out.insert(id, lines);
+            self.laid_out.push((id, lines));
         }
         self.again(store);
         true
@@ -270,10 +273,10 @@ impl Narrow {
     }
 
     /// Entries have other ids by now.
-    pub fn renumber(&mut self, new: impl Fn(u64) -> Option<u64>) {
-        self.opened = self.opened.iter().filter_map(|id| new(*id)).collect();
-        let laid_out = std::mem::take(&mut self.laid_out);
-        self.laid_out = laid_out.into_iter().filter_map(|(id, lines)| Some((new(id)?, lines))).collect();
+    pub fn renumber(&mut self, new: &dyn Fn(u64) -> Option<u64>) {
+        let moved = |id: &mut u64| new(*id).map(|new| *id = new).is_some();
+        self.opened.retain_mut(moved);
+        self.laid_out.retain_mut(|(id, _)| moved(id));
     }
 
     /// Everything from one entry to another that the filters show, folded lines, too; those folded into the first come first.
@@ -362,7 +365,7 @@ impl Narrow {
     }
 
     fn parts(&self, store: &Store, id: u64) -> u16 {
-        if let Some(lines) = self.laid_out.get(&id) {
+        if let Some(lines) = self.laid_out(id) {
             return u16::try_from(lines.len()).unwrap_or(u16::MAX);
         }
         match (self.layout.wrap, store.held(id)) {

@@ -254,9 +254,9 @@ impl Painter {
             Anchor::Show(at) => {
                 let from = self.pixels(at);
                 let in_view = self.top <= from && from + self.pixels(1) <= self.top + self.height;
-                if in_view { self.top } else { (from - self.height / 2.0).clamp(0.0, end) }
+                if in_view { self.top } else { (from - self.height / 2.0).min(end).max(0.0) }
             }
-            Anchor::Stay => (self.top - self.pixels(scene.went)).clamp(0.0, end),
+            Anchor::Stay => (self.top - self.pixels(scene.went)).min(end).max(0.0),
         };
         if (wanted - self.top).abs() >= 1.0 {
             self.top = wanted;

@@ -70,7 +70,7 @@ impl Feed {
                     let new = store.place(held.run, held.seq);
                     store.held(new).filter(|it| it.seq == held.seq).map(|_| new)
                 };
-                inner.narrow.renumber(renumber);
+                inner.narrow.renumber(&renumber);
                 inner.chosen = inner.chosen.and_then(|(from, to)| renumber(from).zip(renumber(to)));
                 let id = store.place(run, seq).min(store.end_id().saturating_sub(1));
                 if choose {

@@ -334,9 +334,9 @@ fn long_lines_and_json_take_several_rows() {
     assert!(narrow.toggle(&store, json));
     assert_eq!(narrow.laid_out(json).map(<[String]>::len), Some(6));
     assert_eq!(parts(&narrow).len(), 10);
-    narrow.renumber(|id| Some(id + 5));
+    narrow.renumber(&|id| Some(id + 5));
     assert_eq!((narrow.laid_out(json), narrow.laid_out(json + 5).is_some()), (None, true));
-    narrow.renumber(|id| id.checked_sub(5));
+    narrow.renumber(&|id| id.checked_sub(5));
     assert!(narrow.toggle(&store, json));
     assert_eq!(parts(&narrow).len(), 5);
     for seq in 4..=6 {
