@@ -152,7 +152,7 @@ pub async fn logs(
     let asked = tokio::task::spawn_blocking(move || {
         let ends = feed.ends(selection.run);
         if let Some(time) = at {
-            // Behind the last line there is none: an empty answer.
+            // Nothing is that late: the end.
             selection.around = Some(feed.line_at(selection.run, time).unwrap_or(u64::MAX));
         }
         (feed.select(&selection), ends)

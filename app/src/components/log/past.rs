@@ -129,8 +129,11 @@ impl Feed {
         leptos::task::spawn_local(async move {
             let found = fetch::lines(&service, run, &what, true).await;
             feed.0.borrow_mut().loading = false;
-            if let Some(seq) = found.and_then(|found| found.lines.first_line().map(|held| held.seq)) {
-                feed.jump(seq, choose);
+            match found.and_then(|found| found.lines.first_line().map(|held| held.seq)) {
+                Some(seq) => feed.jump(seq, choose),
+                // No line is that late.
+                None if !choose => feed.end(),
+                None => {}
             }
         });
     }
