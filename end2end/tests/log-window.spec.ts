@@ -1,6 +1,6 @@
 // What can be done in the log window: search, filters, folding, the view, moving, selecting, gaps.
 import type { Page } from "@playwright/test";
-import { INSTANT } from "../harness/dashboard.ts";
+import { INSTANT, type Dashboard } from "../harness/dashboard.ts";
 import { Card, expect, open, test } from "./fixtures.ts";
 
 const info = (text: string) => `(APIServer pid=1) INFO 11-22 12:00:00 [a.py:1] ${text}`;
@@ -9,6 +9,42 @@ const searchbox = (page: Page) => page.getByRole("searchbox", { name: "Search lo
 const matches = (page: Page) => page.locator("#log-matches");
 const chosen = (card: Card) => card.log.locator(".row.chosen");
 const menu = (page: Page) => page.locator("#log-window summary", { hasText: "View" });
+
+/** What a copy puts on the clipboard. */
+const copied = async (page: Page) => {
+  await page.evaluate(() => {
+    const seen = window as unknown as { copied?: string };
+    delete seen.copied;
+    window.addEventListener("copy", (event) => (seen.copied = event.clipboardData?.getData("text/plain") ?? ""), { once: true });
+  });
+  await page.keyboard.press("ControlOrMeta+C");
+  return page.evaluate(() => (window as unknown as { copied?: string }).copied);
+};
+
+interface Logs {
+  run: number;
+  last: number;
+}
+
+/** The page's first stream is made up behind the real snapshot, and no other one opens. */
+async function crafted(page: Page, dash: Dashboard, events: (logs: Logs) => string[]): Promise<Logs> {
+  const reader = (await fetch(`${dash.url}/api/stream?logs=vllm`)).body?.getReader();
+  let text = "";
+  while (!text.includes("\n\n")) text += new TextDecoder().decode((await reader?.read())?.value);
+  await reader?.cancel();
+  const snapshot = text.slice(0, text.indexOf("\n\n"));
+  const { logs } = JSON.parse(/^data: ?(.*)$/m.exec(snapshot)?.[1] ?? "{}") as { logs: Logs };
+  let first = true;
+  await page.route("**/api/stream?*", (route) => {
+    if (!first) return route.abort();
+    first = false;
+    return route.fulfill({ contentType: "text/event-stream", body: [snapshot, ...events(logs), ""].join("\n\n") });
+  });
+  return logs;
+}
+
+const linesEvent = (run: number, lines: unknown[][]) =>
+  `event: lines\nid: ${run}.${lines.at(-1)?.[0]}\ndata: ${JSON.stringify({ run, lines })}`;
 
 /** The rows in view, each as one text. */
 const rows = (card: Card) => card.log.locator(".row").allInnerTexts();
@@ -110,6 +146,66 @@ test("standard output and standard error are shown apart", async ({ page, dashbo
   await page.reload();
   await expect(card.checkbox("stderr")).toBeChecked();
   await card.logShows("said on stderr");
+});
+
+test("lines of one kind fold to their last, and probes are hidden and counted", async ({ page, dashboard }) => {
+  const dash = await dashboard({ image: INSTANT });
+  await dash.running();
+  const said: [kind: string, level: string, text: string][] = [
+    ["none", "error", "the head"],
+    ["trace", "error", "Traceback (most recent call last):"],
+    ["trace", "error", '  File "/x/frame.py", line 1, in <module>'],
+    ["trace", "error", "ValueError: the cause"],
+    ["probe", "info", "GET /health 200"],
+    ["stats", "info", "throughput 1"],
+    ["probe", "info", "GET /metrics 200"],
+    ["stats", "info", "throughput 2"],
+    ["access", "info", "POST /v1/completions 200"],
+    ["access", "info", "POST /v1/chat/completions 200"],
+  ];
+  await crafted(page, dash, ({ run, last }) => [
+    linesEvent(run, said.map(([kind, level, text], n) => [last + 1 + n, new Date().toISOString(), "stderr", level, "EngineCore", text, [], kind])),
+  ]);
+  const card = await open(page, dash.url);
+  await card.logShows("POST /v1/chat/completions 200");
+  await card.logShows("ValueError: the cause");
+  for (const folded of ["frame.py", "throughput 1", "GET /health", "GET /metrics"]) await card.logLacks(folded);
+  await card.logShows("POST /v1/completions 200");
+  const trace = card.log.locator(".row", { hasText: "ValueError: the cause" });
+  const button = trace.getByRole("button", { name: "2 more lines" });
+  await expect(button).toHaveAttribute("aria-expanded", "false");
+  // A click on the row unfolds it, the button folds it again.
+  await trace.locator(".text").click();
+  await card.logShows("frame.py");
+  await expect(button).toHaveAttribute("aria-expanded", "true");
+  await button.click();
+  await card.logLacks("frame.py");
+  // The same by key on the selected line; copied is all of it.
+  await trace.locator(".time").click();
+  expect((await copied(page))?.split("\n").map((line) => line.split("EngineCore ")[1])).toEqual(
+    ["Traceback (most recent call last):", '  File "/x/frame.py", line 1, in <module>', "ValueError: the cause", undefined],
+  );
+  await card.log.focus();
+  await page.keyboard.press("Enter");
+  await card.logShows("frame.py");
+  await page.keyboard.press("Enter");
+  await card.logLacks("frame.py");
+  // A match in what is folded is counted, and gone to.
+  await searchbox(page).fill("frame.py");
+  await expect(matches(page)).toHaveText("1 match");
+  await searchbox(page).press("Enter");
+  await card.logShows("frame.py");
+  await searchbox(page).fill("");
+
+  await expect(page.locator("#log-hidden")).toHaveText("2 hidden");
+  await card.checkbox("Probes").check();
+  await card.logShows("GET /metrics 200");
+  await card.logShows("throughput 1");
+  await expect(page.locator("#log-hidden")).toHaveText("");
+  await card.checkbox("Probes").uncheck();
+  await menu(page).click();
+  await page.getByRole("checkbox", { name: "Fold lines of one kind" }).uncheck();
+  await card.logShows("throughput 1");
 });
 
 test("a line of JSON is laid out on demand, by mouse and by key", async ({ page, dashboard }) => {
@@ -214,17 +310,6 @@ test("keys and buttons jump to the start, the end and to errors", async ({ page,
   await card.logShows("fine 599");
 });
 
-/** What a copy puts on the clipboard. */
-const copied = async (page: Page) => {
-  await page.evaluate(() => {
-    const seen = window as unknown as { copied?: string };
-    delete seen.copied;
-    window.addEventListener("copy", (event) => (seen.copied = event.clipboardData?.getData("text/plain") ?? ""), { once: true });
-  });
-  await page.keyboard.press("ControlOrMeta+C");
-  return page.evaluate(() => (window as unknown as { copied?: string }).copied);
-};
-
 test("lines are selected beyond the screen and copied as clean text", async ({ page, dashboard }) => {
   const dash = await dashboard({ image: INSTANT });
   await dash.running();
@@ -282,23 +367,10 @@ test("a line has a link, and a search in a field stays a search", async ({ page,
 test("missing lines are fetched into their place, and what cannot be had says so", async ({ page, dashboard }) => {
   const dash = await dashboard({ image: INSTANT });
   await dash.running();
-  const reader = await dash.stream();
-  const { logs } = await reader.next<{ logs: { run: number; last: number } }>("snapshot");
-  reader.close();
-  const first = await (await fetch(`${dash.url}/api/stream?logs=vllm`)).body?.getReader().read();
-  const snapshot = new TextDecoder().decode(first?.value).split("\n\n")[0] ?? "";
-  expect(snapshot).toContain("event: snapshot");
-  // The first stream of the page leaves lines out that the server has, and some that it never had.
-  let streams = 0;
-  await page.route("**/api/stream?*", async (route) => {
-    streams += 1;
-    if (streams > 1) return route.continue();
-    const at = new Date().toISOString();
-    const gap = `event: gap\ndata: {"run":${logs.run},"after":${logs.last},"count":40}`;
-    const line = `[${logs.last + 41},"${at}","stdout","info","APIServer","behind the gap"]`;
-    const lines = `event: lines\nid: ${logs.run}.${logs.last + 41}\ndata: {"run":${logs.run},"lines":[${line}]}`;
-    return route.fulfill({ contentType: "text/event-stream", body: `${snapshot}\n\n${gap}\n\n${lines}\n\n` });
-  });
+  const logs = await crafted(page, dash, ({ run, last }) => [
+    `event: gap\ndata: {"run":${run},"after":${last},"count":40}`,
+    linesEvent(run, [[last + 41, new Date().toISOString(), "stdout", "info", "APIServer", "behind the gap"]]),
+  ]);
   const card = await open(page, dash.url);
   await card.logShows("behind the gap");
   await card.logShows("40 lines skipped");
@@ -310,6 +382,7 @@ test("missing lines are fetched into their place, and what cannot be had says so
   await card.logShows("in the gap 0");
   await card.logShows("in the gap 29");
   await card.logShows("10 lines skipped");
+  expect(logs.run).toBeGreaterThan(0);
   expect((await rows(card)).findIndex((row) => row.includes("in the gap 29"))).toBeLessThan((await rows(card)).findIndex((row) => row.includes("behind the gap")));
   await card.log.getByRole("button", { name: "Fetch them" }).click();
   await card.logShows("10 lines skipped; they cannot be had any more");

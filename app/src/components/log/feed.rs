@@ -159,6 +159,9 @@ impl Feed {
             {
                 inner.starts.push((run, at));
             }
+            if inner.past.is_none() {
+                controls.put("empty", "");
+            }
             inner.controls = Some(controls);
             inner.read_controls();
             inner.look();
@@ -482,7 +485,8 @@ impl Inner {
         let searched = !self.filter.query.is_empty();
         let at = head.and_then(|head| self.narrow.matches().binary_search(&head).ok());
         let link = head.and_then(|head| self.store.held(head));
-        let top = self.top().and_then(|id| self.store.held(id)).map_or(0, |held| held.seq);
+        // Where the filters leave nothing, the place is still the same.
+        let top = self.top().and_then(|id| self.store.held(id)).map_or(self.told.place.0, |held| held.seq);
         let new = Told {
             run: self.store.run(),
             counts: self.counted.counts,
@@ -552,6 +556,11 @@ impl Inner {
         if new.place != old.place {
             self.tell_place(new.place);
         }
+    }
+
+    /// The last line that was at the top of a past run's view.
+    pub fn told_top(&self) -> u64 {
+        self.told.place.0
     }
 
     /// The address of a line.

@@ -192,7 +192,9 @@ impl Painter {
         self.top = f64::from(self.scroller.scroll_top());
         // A view that grew is scrolled by the browser before its new size is told: that is nobody's scrolling up.
         self.resized();
-        (self.top + self.height >= self.end_of(self.total) - self.pixels(1), self.top < before - 1.0)
+        let known = self.total != usize::MAX;
+        let at_end = known && self.top + self.height >= self.end_of(self.total) - self.pixels(1);
+        (at_end, self.top < before - 1.0)
     }
 
     /// The view has another size; whether another count of columns fits.

@@ -5,7 +5,7 @@ use super::controls::Controls;
 use super::feed::{Feed, Inner};
 use super::fetch::{self, BATCH};
 use super::moves::What;
-use crate::model::{Level, LogPosition, Timestamp};
+use crate::model::{Level, LogPosition, ServiceName, Timestamp};
 use leptos::prelude::*;
 use std::time::Duration;
 use wasm_bindgen::JsValue;
@@ -27,6 +27,19 @@ pub(super) struct Past {
     /// The address of what is read, as it was last written.
     address: String,
     addressing: bool,
+    /// What the filters wanted of the lines that are held.
+    asked: String,
+    /// Which jump was the last: answers to those before it come too late.
+    turn: u32,
+}
+
+/// What is asked for lines.
+struct Asking {
+    service: ServiceName,
+    run: u64,
+    /// What the filters want.
+    what: String,
+    turn: u32,
 }
 
 /// Brings the window of a past run to life, if the server wrote one.
@@ -37,8 +50,16 @@ pub(super) fn open(live: &Feed) {
     let line: Option<u64> = controls.said("line");
     let words = live.0.borrow().words;
     let feed = Feed::new(live.service(), words);
-    feed.0.borrow_mut().past =
-        Some(Past { run, first, last, reached: [false; 2], address: String::new(), addressing: false });
+    feed.0.borrow_mut().past = Some(Past {
+        run,
+        first,
+        last,
+        reached: [false; 2],
+        address: String::new(),
+        addressing: false,
+        asked: String::new(),
+        turn: 0,
+    });
     if attach::pane(&feed, "past").is_some() {
         feed.jump(line.unwrap_or(last), line.is_some());
     }
@@ -47,7 +68,7 @@ pub(super) fn open(live: &Feed) {
 impl Feed {
     /// Shows a line of a past run and those around it.
     pub(super) fn jump(&self, seq: u64, choose: bool) {
-        let Some((service, run, what)) = self.0.borrow_mut().asks() else { return };
+        let Some(Asking { service, run, what, turn }) = self.0.borrow_mut().asks(true) else { return };
         let feed = self.clone();
         leptos::task::spawn_local(async move {
             let parted = !what.is_empty();
@@ -57,7 +78,9 @@ impl Feed {
                 fetch::lines(&service, run, &format!("before={seq}&limit={AROUND}{what}"), parted).await;
             {
                 let inner = &mut *feed.0.borrow_mut();
-                inner.loading = false;
+                if !inner.answered(turn) {
+                    return;
+                }
                 let Some(mut new) = behind else { return };
                 if let Some(before) = before {
                     new.lines.prepend(before.lines);
@@ -76,7 +99,7 @@ impl Feed {
                 if choose {
                     inner.chosen = Some((id, id));
                 }
-                inner.show = Some(id);
+                (inner.keep, inner.show) = (Some(id), Some(id));
                 inner.refilter = true;
                 if let Some(past) = &mut inner.past {
                     past.reached = [false; 2];
@@ -124,11 +147,13 @@ impl Feed {
 
     /// Jumps to the first of the lines that `what` selects.
     fn jump_to(&self, what: String, choose: bool) {
-        let Some((service, run, _)) = self.0.borrow_mut().asks() else { return };
+        let Some(Asking { service, run, turn, .. }) = self.0.borrow_mut().asks(true) else { return };
         let feed = self.clone();
         leptos::task::spawn_local(async move {
             let found = fetch::lines(&service, run, &what, true).await;
-            feed.0.borrow_mut().loading = false;
+            if !feed.0.borrow_mut().answered(turn) {
+                return;
+            }
             match found.and_then(|found| found.lines.first_line().map(|held| held.seq)) {
                 Some(seq) => feed.jump(seq, choose),
                 // No line is that late.
@@ -140,11 +165,16 @@ impl Feed {
 
     /// Asks for more lines where the view comes near the end of those held, and keeps the address.
     pub(super) fn look_around(&self) {
+        let other = self.0.borrow().asks_other();
+        if let Some(seq) = other {
+            self.jump(seq, false);
+            return;
+        }
         let Some((earlier, edge)) = self.0.borrow().lacks() else {
             self.address_soon();
             return;
         };
-        let Some((service, run, what)) = self.0.borrow_mut().asks() else { return };
+        let Some(Asking { service, run, what, turn }) = self.0.borrow_mut().asks(false) else { return };
         let feed = self.clone();
         leptos::task::spawn_local(async move {
             let place = if earlier { format!("before={edge}") } else { format!("after={run}.{edge}") };
@@ -152,7 +182,9 @@ impl Feed {
                 fetch::lines(&service, run, &format!("{place}&limit={BATCH}{what}"), !what.is_empty()).await;
             {
                 let inner = &mut *feed.0.borrow_mut();
-                inner.loading = false;
+                if !inner.answered(turn) {
+                    return;
+                }
                 let ends = came.as_ref().map_or((0, 0), |came| came.ends);
                 inner.place_ends(ends);
                 let lines = came.map(|came| came.lines).unwrap_or_default();
@@ -206,12 +238,37 @@ impl Feed {
 }
 
 impl Inner {
-    /// Begins to ask for lines: of whom, of which run, and what the filters want. `None` while an answer is awaited.
-    fn asks(&mut self) -> Option<(crate::model::ServiceName, u64, String)> {
-        let run = self.past.as_ref()?.run;
-        if std::mem::replace(&mut self.loading, true) {
+    /// Begins to ask for lines; with `jump` for others than those that are held.
+    fn asks(&mut self, jump: bool) -> Option<Asking> {
+        let what = self.wants();
+        let past = self.past.as_mut()?;
+        if jump {
+            past.turn = past.turn.wrapping_add(1);
+            past.asked.clone_from(&what);
+        }
+        self.loading = true;
+        Some(Asking { service: self.service.clone(), run: past.run, what, turn: past.turn })
+    }
+
+    /// An answer came: whether it is still waited for.
+    fn answered(&mut self, turn: u32) -> bool {
+        let waited = self.past.as_ref().is_some_and(|past| past.turn == turn);
+        self.loading &= !waited;
+        waited
+    }
+
+    /// The filters want other lines than those that were asked for: the line to ask around for them.
+    fn asks_other(&self) -> Option<u64> {
+        let past = self.past.as_ref()?;
+        if past.turn == 0 || past.asked == self.wants() {
             return None;
         }
+        let top = self.told_top();
+        Some(if top == 0 { past.last } else { top })
+    }
+
+    /// What the filters want, as the server is asked for it.
+    fn wants(&self) -> String {
         let mut what = String::new();
         let levels: Vec<_> = Level::ALL
             .into_iter()
@@ -229,7 +286,7 @@ impl Inner {
         if self.filter.only {
             what.push_str(&self.asks_for_matches());
         }
-        Some((self.service.clone(), run, what))
+        what
     }
 
     fn asks_for_matches(&self) -> String {
