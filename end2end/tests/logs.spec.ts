@@ -216,6 +216,7 @@ test("a traceback takes the level of its line", async ({ page, dashboard }) => {
   await card.logShows("known cause");
   await page.getByText("View", { exact: true }).click();
   await page.getByRole("checkbox", { name: "Fold lines of one kind" }).uncheck();
+  await page.keyboard.press("Escape");
   for (const level of ["INFO", "WARNING", "DEBUG", "Other"]) await card.checkbox(level).setChecked(false);
   await card.logShows("known_frame.py");
   await card.logShows("known cause");

@@ -44,6 +44,15 @@ pub(super) fn pane(feed: &Feed, id: &'static str) -> Option<()> {
             event.prevent_default();
         }
     });
+    on(&document(), "pointerdown", feed, |feed, event| {
+        // A menu closes when something else is pressed.
+        let section = feed.0.borrow().controls.as_ref().map(|controls| controls.section.clone());
+        if let Some(Ok(Some(menu))) = section.map(|section| section.query_selector("details[open]"))
+            && target(event).is_some_and(|target| !menu.contains(Some(&target)))
+        {
+            drop(menu.remove_attribute("open"));
+        }
+    });
     on(&document(), "copy", feed, |feed, event| {
         let data = event.unchecked_ref::<ClipboardEvent>().clipboard_data();
         if let Some(data) = data.filter(|_| !typing() && nothing_marked())
@@ -178,7 +187,7 @@ fn key(feed: &Feed, event: &KeyboardEvent) -> Option<()> {
     }
     target.closest(".log").ok()??;
     match (key.as_str(), command) {
-        ("a", true) => feed.select_all(),
+        ("a" | "A", true) => feed.select_all(),
         (_, true) => return None,
         ("End", _) => feed.end(),
         ("Home", _) => feed.start(),
