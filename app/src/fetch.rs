@@ -6,12 +6,18 @@ use web_sys::{Headers, RequestInit, Response};
 
 /// The text at an address of this server; `None` when it does not answer with success.
 pub async fn text(address: &str) -> Option<String> {
+    answer(address).await.map(|(text, _)| text)
+}
+
+/// The text at an address of this server, with the answer that brought it.
+pub async fn answer(address: &str) -> Option<(String, Response)> {
     let response: Response =
         JsFuture::from(leptos::prelude::window().fetch_with_str(address)).await.ok()?.dyn_into().ok()?;
     if !response.ok() {
         return None;
     }
-    JsFuture::from(response.text().ok()?).await.ok()?.as_string()
+    let text = JsFuture::from(response.text().ok()?).await.ok()?.as_string()?;
+    Some((text, response))
 }
 
 /// Posts a form. The answer: whether it succeeded, and its body.

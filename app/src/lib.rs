@@ -23,6 +23,8 @@ mod tests;
 mod wire;
 
 pub use boot::{Boot, Parts, Route, Theme};
+#[cfg(any(feature = "hydrate", feature = "ssr", test))]
+pub use components::log::LogView;
 pub use pages::App;
 #[cfg(feature = "ssr")]
 pub use shell::shell;

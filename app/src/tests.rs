@@ -4,7 +4,8 @@ use crate::api::ApiError;
 use crate::components::controls::makes_sense;
 use crate::locales::Lang;
 use crate::model::*;
-use crate::{App, Boot, Parts, Route, Theme};
+use crate::parts::view::{LogPane, LogsView};
+use crate::{App, Boot, LogView, Parts, Route, Theme};
 use leptos::prelude::*;
 
 const NOW: i64 = 1_795_348_800_000;
@@ -417,23 +418,52 @@ fn the_switch_is_shown_and_cannot_be_turned() {
     );
 }
 
-#[test]
-fn the_log_is_a_region_with_the_last_lines_as_text() {
-    let line = Line {
-        seq: 7,
+fn log_pane(lines: Vec<Line>) -> LogPane {
+    LogPane {
+        service: service("vllm").name,
+        title: "vLLM".to_owned(),
+        run: Some(17),
+        started: Some(at(60)),
+        counts: LevelCounts { warning: 12_345, ..LevelCounts::default() },
+        first: 1,
+        last: 7,
+        lines,
+        line: None,
+        query: String::new(),
+    }
+}
+
+fn log_line(seq: u64, kind: LineKind, text: &str) -> Line {
+    Line {
+        seq,
         time: at(0),
         stream: Stream::Stdout,
         level: Level::Warning,
         source: "APIServer".into(),
-        text: "<script>alert(1)</script>".into(),
+        text: text.into(),
         spans: vec![Span(0, 3, "red".into())],
-        kind: LineKind::None,
-    };
+        kind,
+    }
+}
+
+fn with_logs(live: LogPane, past: Option<LogPane>, view: LogView, lang: Lang) -> String {
     let mut boot = boot(vec![service("vllm")]);
-    let counts = LevelCounts { warning: 12_345, ..LevelCounts::default() };
-    boot.log = Some(LogSummary { service: service("vllm").name, run: Some(17), first: 1, last: 7, counts });
-    boot.tail = vec![line];
-    let html = html(boot);
+    boot.lang = lang;
+    boot.log = Some(LogSummary {
+        service: service("vllm").name,
+        run: Some(17),
+        first: 1,
+        last: 7,
+        counts: live.counts,
+    });
+    boot.parts.0.push(("logs".to_owned(), crate::parts::logs(&LogsView { view, live, past }, lang)));
+    html(boot)
+}
+
+#[test]
+fn the_log_is_a_region_with_the_last_lines_as_text() {
+    let line = log_line(7, LineKind::None, "<script>alert(1)</script>");
+    let html = with_logs(log_pane(vec![line]), None, LogView::default(), Lang::En);
     has(
         &html,
         &[
@@ -450,6 +480,56 @@ fn the_log_is_a_region_with_the_last_lines_as_text() {
     );
     assert!(!html.contains("<script>"));
     assert!(!html.contains("style="), "a strict policy refuses inline styles");
+    assert!(!html.contains("past-window"));
+}
+
+#[test]
+fn the_servers_rows_are_those_of_the_chosen_view() {
+    let lines = || {
+        [LineKind::Trace, LineKind::Trace, LineKind::Probe, LineKind::Trace, LineKind::Access]
+            .into_iter()
+            .zip(1..)
+            .map(|(kind, seq)| log_line(seq, kind, &format!("text {seq}")))
+            .collect::<Vec<_>>()
+    };
+    let folded = with_logs(log_pane(lines()), None, LogView::default(), Lang::En);
+    has(&folded, &["2 more lines", "text 4", "text 5"]);
+    for gone in ["text 1", "text 2", "text 3"] {
+        assert!(!folded.contains(gone), "{gone}");
+    }
+    let view = LogView::parse("unfolded.relative.compact");
+    let html = with_logs(log_pane(lines()), None, view, Lang::En);
+    has(&html, &["text 1", "text 2", ">0:01:00 </span>", r#"class="log-window relative compact unfolded""#]);
+    assert!(!html.contains("text 3"), "a probe");
+}
+
+#[test]
+fn a_past_run_is_a_window_of_its_own_that_works_as_links() {
+    let query = "a\"><b>".to_owned();
+    let past = LogPane {
+        run: Some(16),
+        first: 3,
+        last: 5_000_000,
+        line: Some(7),
+        query,
+        ..log_pane(vec![log_line(7, LineKind::None, "the line")])
+    };
+    let html = with_logs(log_pane(Vec::new()), Some(past), LogView::default(), Lang::En);
+    has(
+        &html,
+        &[
+            r#"role="log" aria-label="Run 16""#,
+            r#"<a id="past-close" href="/services/vllm" class="button">Close</a>"#,
+            r#"href="/services/vllm?run=16&amp;line=3""#,
+            r#"href="/services/vllm?run=16&amp;line=5000000""#,
+            r#"<div data-seq="16.7" class="row warning chosen">"#,
+            r#"min="3" max="5000000" value="7""#,
+        ],
+    );
+    assert!(!html.contains("<b>"));
+    let gone = LogPane { run: Some(3), started: None, first: 0, last: 0, ..log_pane(Vec::new()) };
+    let html = with_logs(log_pane(Vec::new()), Some(gone), LogView::default(), Lang::En);
+    has(&html, &["The lines of this run are not kept any more."]);
 }
 
 #[test]
@@ -480,13 +560,11 @@ fn what_was_found_can_be_adopted_and_processes_cannot() {
 fn the_page_speaks_russian() {
     let mut boot = boot(vec![Service { state: State::Running { since: at(3723) }, ..service("vllm") }]);
     boot.lang = Lang::Ru;
-    boot.log = Some(LogSummary {
-        service: service("vllm").name,
-        run: None,
-        first: 0,
-        last: 0,
-        counts: LevelCounts::default(),
-    });
+    let summary = (service("vllm").name, LevelCounts::default());
+    boot.log = Some(LogSummary { service: summary.0, run: None, first: 0, last: 0, counts: summary.1 });
+    let logs =
+        LogsView { view: LogView::default(), live: log_pane(Vec::new()), past: Some(log_pane(Vec::new())) };
+    boot.parts.0.push(("logs".to_owned(), crate::parts::logs(&logs, Lang::Ru)));
     let html = html(boot);
     has(
         &html,
@@ -503,7 +581,7 @@ fn the_page_speaks_russian() {
             "Прочие",
         ],
     );
-    for english in ["Running", "Start<", "Stop<", "Uptime", "Follow"] {
+    for english in ["Running", "Start<", "Stop<", "Uptime", "Follow", "Probes", "Wrap", "Close"] {
         assert!(!html.contains(english), "{english}");
     }
 }

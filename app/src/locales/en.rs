@@ -416,6 +416,18 @@ pub(super) static WORDS: Words = Words {
     no_lines: "No lines yet. What the service writes appears here as it happens.",
     no_match: "No line matches the search and the levels.",
     more_text: |count| format!("… {} more characters", number(count)),
+    more_lines: |count| {
+        if count == 1 { "1 more line".to_owned() } else { format!("{} more lines", number(count)) }
+    },
+    matches: |count, at| match (count, at) {
+        (_, Some(at)) => format!("{} of {}", number(at), number(count)),
+        (0, _) => "No match".to_owned(),
+        (1, _) => "1 match".to_owned(),
+        (count, _) => format!("{} matches", number(count)),
+    },
+    hidden: |count| format!("{} hidden", number(count)),
+    fetch_missing: "Fetch them",
+    missing_lost: "; they cannot be had any more",
     utc: "UTC",
     number,
 };

@@ -418,6 +418,15 @@ pub(super) static WORDS: Words = Words {
     no_lines: "Строк ещё нет. Всё, что пишет сервис, появится здесь сразу.",
     no_match: "Нет строк, подходящих под поиск и уровни.",
     more_text: |count| format!("… ещё {}", counted(count, "символ", "символа", "символов")),
+    more_lines: |count| format!("ещё {}", counted(count, "строка", "строки", "строк")),
+    matches: |count, at| match (count, at) {
+        (_, Some(at)) => format!("{} из {}", number(at), number(count)),
+        (0, _) => "Не найдено".to_owned(),
+        (count, _) => format!("Найдено: {}", number(count)),
+    },
+    hidden: |count| format!("скрыто: {}", number(count)),
+    fetch_missing: "Загрузить их",
+    missing_lost: "; их уже не получить",
     utc: "UTC",
     number,
 };

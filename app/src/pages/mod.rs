@@ -5,7 +5,6 @@ mod not_found;
 mod services;
 
 use crate::components::header::Header;
-use crate::components::log::Log;
 use crate::components::notices::Notices;
 use crate::live::World;
 use crate::{Boot, Route};
@@ -15,25 +14,24 @@ use leptos::prelude::*;
 #[component]
 pub fn App(boot: Boot) -> AnyView {
     let world = World::new(&boot);
-    let log = Log::new(&boot);
 
     #[cfg(feature = "hydrate")]
     {
-        let log = log.clone();
+        let feed = crate::components::log::Feed::live(&boot);
         let version = boot.snapshot.server_version.clone();
         Effect::new(move |_| {
-            if let Some(log) = &log {
-                log.attach();
+            if let Some(feed) = &feed {
+                crate::components::log::attach(feed);
             }
-            let feed = log.as_ref().and_then(Log::feed);
-            drop(crate::live::Stream::open(world, feed, version.clone()));
+            drop(crate::live::Stream::open(world, feed.clone(), version.clone()));
         });
     }
 
-    let Boot { route, theme, links, refusal, tail, parts, explained, .. } = boot;
+    let Boot { route, theme, links, refusal, log, parts, explained, .. } = boot;
+    let logged = log.as_ref().map(|log| &log.service);
     let page = match route {
-        Route::Services => services::services(world, log, tail, &parts, None),
-        Route::Service { name } => services::services(world, log, tail, &parts, Some(name)),
+        Route::Services => services::services(world, logged, &parts, None),
+        Route::Service { name } => services::services(world, logged, &parts, Some(name)),
         Route::Explain => explain::explain(world, explained),
         Route::NotFound => not_found::not_found(world),
     };

@@ -2,19 +2,17 @@
 
 use crate::Parts;
 use crate::components::dynamic::{nothing, part};
-use crate::components::log::{Log, LogWindow};
 use crate::components::machine::{Found, Gpus};
 use crate::components::part::Part;
 use crate::components::service_card::ServiceCard;
 use crate::live::{Watched, World};
-use crate::model::{Line, ServiceKind, ServiceName, State};
+use crate::model::{ServiceKind, ServiceName, State};
 use leptos::prelude::*;
 
 /// The page of all services, or `only` of one.
 pub fn services(
     world: World,
-    log: Option<Log>,
-    tail: Vec<Line>,
+    logged: Option<&ServiceName>,
     parts: &Parts,
     only: Option<ServiceName>,
 ) -> AnyView {
@@ -50,20 +48,20 @@ pub fn services(
         let fresh = Memo::new(move |_| world.host.with(|host| u64::from(host.images_revision)));
         view! { <Part id="images".to_owned() html=html fresh=fresh/> }.into_any()
     };
-    let runs = log.as_ref().map_or_else(nothing, |log| {
-        let runs_id = format!("runs/{}", log.service);
-        let (html, name) = (parts.html(&runs_id), log.service.clone());
+    let runs = logged.map_or_else(nothing, |logged| {
+        let runs_id = format!("runs/{logged}");
+        let (html, name) = (parts.html(&runs_id), logged.clone());
         // A run begins, becomes ready, ends, or its cause is found.
         let fresh = Memo::new(move |_| {
             let found = world.services.with(|all| all.iter().find(|w| w.name == name).cloned());
             found.map_or(0, |w| w.service.with(|s| s.run.unwrap_or(0) * 16 + step(&s.state)))
         });
         // Only vLLM's log tells of requests. They are read when somebody asks: nothing makes them old.
-        let id = format!("requests/{}", log.service);
+        let id = format!("requests/{logged}");
         let asked = parts.html(&id);
         let told = world.services.with_untracked(|all| {
             let of_vllm = |w: &&Watched| w.service.with_untracked(|s| s.kind == ServiceKind::Vllm);
-            all.iter().filter(of_vllm).any(|w| w.name == log.service)
+            all.iter().filter(of_vllm).any(|w| w.name == *logged)
         });
         let requests = if told {
             view! { <Part id=id html=asked fresh=Signal::stored(0)/> }.into_any()
@@ -92,7 +90,12 @@ pub fn services(
             .collect();
         cards.into_any()
     });
-    let log = log.map_or_else(nothing, |log| view! { <LogWindow log=log world=world tail=tail/> }.into_any());
+    let logs = if logged.is_some() {
+        // The server writes them; what lives in them is brought to life when the page is.
+        view! { <div class="logs" inner_html=parts.html("logs")></div> }.into_any()
+    } else {
+        nothing()
+    };
     view! {
         <main class="services">
             <div class="side">
@@ -102,7 +105,7 @@ pub fn services(
                 <Found world=world/>
                 <p class="explain-link"><a href="/explain">{words.explain}</a></p>
             </div>
-            {log}
+            {logs}
             <div class="below">
                 {runs}
                 {settings}

@@ -4,6 +4,7 @@
 //! JavaScript, and with it are sent by `components::part`. Their words are in `locales` and never travel as WASM.
 
 mod images;
+mod logs;
 mod models;
 mod requests;
 mod runs;
@@ -16,7 +17,8 @@ use crate::locales::Lang;
 use leptos::prelude::*;
 pub(crate) use settings::moment;
 use view::{
-    CheckedView, FarView, HitView, ImagesView, ModelsView, RequestsView, RunsView, SearchView, SettingsView,
+    CheckedView, FarView, HitView, ImagesView, LogsView, ModelsView, RequestsView, RunsView, SearchView,
+    SettingsView,
 };
 
 /// The form of a service's settings.
@@ -69,6 +71,11 @@ pub fn runs(view: &RunsView, lang: Lang) -> String {
 /// The requests of a run.
 pub fn requests(view: &RequestsView, lang: Lang) -> String {
     written(requests::table(view, lang))
+}
+
+/// The log windows.
+pub fn logs(view: &LogsView, lang: Lang) -> String {
+    written(logs::windows(view, lang))
 }
 
 fn written(view: AnyView) -> String {

@@ -1,7 +1,10 @@
 //! What the server hands to the parts: plain values, no words for people.
 
 use crate::api::ApiError;
-use crate::model::{Level, MemoryPlan, Origin, PendingChange, PortHolder, RunInfo, Timestamp};
+use crate::components::log::LogView;
+use crate::model::{
+    Level, LevelCounts, Line, MemoryPlan, Origin, PendingChange, PortHolder, RunInfo, ServiceName, Timestamp,
+};
 
 /// The form of one service's settings.
 #[derive(Clone, Debug, Default)]
@@ -684,4 +687,40 @@ pub enum FateView {
     Aborted,
     /// Not answered, and vLLM's words for it.
     Failed(String),
+}
+
+/// The log windows of a page.
+#[derive(Clone, Debug)]
+pub struct LogsView {
+    /// How lines are shown.
+    pub view: LogView,
+    /// The live log.
+    pub live: LogPane,
+    /// One run beside it.
+    pub past: Option<LogPane>,
+}
+
+/// One log window.
+#[derive(Clone, Debug)]
+pub struct LogPane {
+    /// Whose log.
+    pub service: ServiceName,
+    /// Its title.
+    pub title: String,
+    /// The run.
+    pub run: Option<u64>,
+    /// When it was started.
+    pub started: Option<Timestamp>,
+    /// Lines per level.
+    pub counts: LevelCounts,
+    /// The first line that can be had.
+    pub first: u64,
+    /// The last one.
+    pub last: u64,
+    /// The lines that are shown first.
+    pub lines: Vec<Line>,
+    /// The line that the address names.
+    pub line: Option<u64>,
+    /// What is searched for.
+    pub query: String,
 }

@@ -1,10 +1,12 @@
 //! The page, rendered from what is known now, and the small things around it.
 
 use super::{Site, parts};
+use crate::history::{Anchor, Filter, Selection};
 use app::api::ApiError;
 use app::locales::Lang;
-use app::model::{Explained, ServiceName};
-use app::{Boot, Parts, Route, Theme};
+use app::model::{Explained, LevelCounts, ServiceName};
+use app::parts::view::{LogPane, LogsView};
+use app::{Boot, LogView, Parts, Route, Theme};
 use axum::Form;
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -47,6 +49,8 @@ pub async fn render(
     let mut boot = boot(&site, route, request.headers(), request.uri().query());
     boot.explained = explained;
     boot.parts = parts_of(&site, &boot).await;
+    let windows = logs(&site, &boot, request.headers(), request.uri().query()).await;
+    boot.parts.0.extend(windows);
     written(site, boot, status, request).await
 }
 
@@ -60,6 +64,8 @@ pub async fn render_with(
 ) -> Response {
     let mut boot = boot(&site, route, request.headers(), None);
     boot.parts = parts_of(&site, &boot).await;
+    let windows = logs(&site, &boot, request.headers(), None).await;
+    boot.parts.0.extend(windows);
     boot.parts.0.retain(|(id, _)| *id != part.0);
     boot.parts.0.push(part);
     written(site, boot, status, request).await
@@ -137,6 +143,68 @@ fn boot(site: &Site, route: Route, headers: &HeaderMap, query: Option<&str>) -> 
     }
 }
 
+/// The log windows: the live log, and the run that the address names.
+async fn logs(
+    site: &Site,
+    boot: &Boot,
+    headers: &HeaderMap,
+    query: Option<&str>,
+) -> Option<(String, String)> {
+    let summary = boot.log.as_ref()?;
+    let service = summary.service.clone();
+    let title =
+        site.fleet.world().service(&service).map_or_else(String::new, |service| service.title.clone());
+    let live = LogPane {
+        title,
+        run: summary.run,
+        started: summary.run.and_then(|run| site.fleet.started(run)),
+        counts: summary.counts,
+        first: summary.first,
+        last: summary.last,
+        lines: boot.tail.clone(),
+        line: None,
+        query: String::new(),
+        service,
+    };
+    let named = |name: &str| query?.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+    let run =
+        named("run").and_then(|run| run.parse().ok()).filter(|_| matches!(boot.route, Route::Service { .. }));
+    let past = match run {
+        Some(run) => {
+            let line = named("line").and_then(|line| line.parse().ok());
+            let query = named("q").map(percent_decode).unwrap_or_default();
+            Some(past(site, run, line, query, live.clone()).await)
+        }
+        None => None,
+    };
+    let view = cookie(headers, "log").map(LogView::parse).unwrap_or_default();
+    Some(("logs".to_owned(), app::parts::logs(&LogsView { view, live, past }, boot.lang)))
+}
+
+/// The window on one run, with the lines around the one that is named, or the last ones.
+async fn past(site: &Site, run: u64, line: Option<u64>, query: String, live: LogPane) -> LogPane {
+    let view = super::logs::view(site, &live.service, Some(run)).await.ok();
+    let started = view.as_ref().and_then(|_| site.fleet.started(run));
+    let read = tokio::task::spawn_blocking(move || {
+        let view = view?;
+        let at = line.map_or(Anchor::End, Anchor::Around);
+        let wanted = Selection { at, before: None, filter: Filter::default(), limit: TAIL };
+        Some((view.first(), view.last(), view.select(&wanted)))
+    });
+    let (first, last, lines) = read.await.ok().flatten().unwrap_or_default();
+    LogPane {
+        run: Some(run),
+        started,
+        counts: LevelCounts::default(),
+        first,
+        last,
+        lines: lines.lines().filter_map(|line| serde_json::from_str(line).ok()).collect(),
+        line,
+        query,
+        ..live
+    }
+}
+
 /// What a form without JavaScript was told: server functions put it into the address that they send the browser back to.
 fn refusal(query: Option<&str>) -> Option<ApiError> {
     let query = query?;
@@ -199,9 +267,10 @@ fn accepted(headers: &HeaderMap) -> Lang {
 pub struct Preferences {
     lang: Option<String>,
     theme: Option<String>,
+    log: Option<String>,
 }
 
-/// Keeps a language or a theme in a cookie, and sends the browser back to where it was.
+/// Keeps a language, a theme or the log's view in a cookie, and sends the browser back to where it was.
 pub async fn preferences(headers: HeaderMap, Form(wanted): Form<Preferences>) -> Response {
     let back = headers
         .get(header::REFERER)
@@ -213,7 +282,10 @@ pub async fn preferences(headers: HeaderMap, Form(wanted): Form<Preferences>) ->
     let mut response = Redirect::to(&back).into_response();
     let lang = wanted.lang.as_deref().and_then(Lang::parse).map(|l| ("lang", l.code()));
     let theme = wanted.theme.as_deref().and_then(Theme::parse).map(|t| ("theme", t.as_str()));
-    for (name, value) in [lang, theme].into_iter().flatten() {
+    // Only words of ours: what else was sent is left out.
+    let log = wanted.log.as_deref().map(|words| LogView::parse(words).words("."));
+    let log = log.as_deref().map(|words| ("log", words));
+    for (name, value) in [lang, theme, log].into_iter().flatten() {
         if let Ok(value) =
             HeaderValue::from_str(&format!("{name}={value}; Path=/; Max-Age=31536000; SameSite=Strict"))
         {
@@ -269,12 +341,21 @@ mod tests {
             ("http://evil.example//evil.example/", "/"),
             ("nonsense", "/"),
         ] {
-            let form = Form(Preferences { lang: Some("ru".into()), theme: Some("<script>".into()) });
+            let form =
+                Form(Preferences { lang: Some("ru".into()), theme: Some("<script>".into()), log: None });
             let response = preferences(headers(&[(header::REFERER, referer)]), form).await;
             assert_eq!(response.headers()[header::LOCATION], back, "{referer}");
             let cookies: Vec<_> = response.headers().get_all(header::SET_COOKIE).iter().collect();
             assert_eq!(cookies.len(), 1, "an unknown theme is not kept");
         }
+    }
+
+    #[tokio::test]
+    async fn the_view_of_the_log_is_kept_in_words_of_ours() {
+        let form = Form(Preferences { lang: None, theme: None, log: Some("wrap.<b>;x=1.relative".into()) });
+        let response = preferences(HeaderMap::new(), form).await;
+        let kept = response.headers()[header::SET_COOKIE].to_str().expect("text");
+        assert!(kept.starts_with("log=wrap.relative; Path=/;"), "{kept}");
     }
 
     #[test]

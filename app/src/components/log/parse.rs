@@ -1,8 +1,8 @@
 //! Event `lines`, read straight into the store: no line becomes an object of its own.
 
 use super::ansi::Style;
-use super::store::Store;
-use crate::model::{Level, LevelCounts, Timestamp};
+use super::store::{Head, Store};
+use crate::model::{Level, LevelCounts, LineKind, Stream, Timestamp};
 use crate::wire::Scan;
 
 /// Where the counts of a run stand: what the server counted, and up to which line.
@@ -58,14 +58,14 @@ pub fn line(json: &str, run: u64, store: &mut Store) -> Option<()> {
     one(&mut Scan::new(json), run, store, &mut Counted::default())
 }
 
-/// `[seq, time, stream, level, source, text]`, spans behind it where there are any.
+/// `[seq, time, stream, level, source, text]`, spans and the kind behind it where there are any.
 fn one(scan: &mut Scan<'_>, run: u64, store: &mut Store, counted: &mut Counted) -> Option<()> {
     scan.expect(b'[')?;
     let seq = scan.whole()?;
     scan.expect(b',')?;
     let time = Timestamp::parse(&scan.string()?)?;
     scan.expect(b',')?;
-    scan.skip()?;
+    let stream = if scan.string()? == "stderr" { Stream::Stderr } else { Stream::Stdout };
     scan.expect(b',')?;
     let level: Level = scan.string()?.parse().ok()?;
     scan.expect(b',')?;
@@ -76,10 +76,15 @@ fn one(scan: &mut Scan<'_>, run: u64, store: &mut Store, counted: &mut Counted) 
         store.end_source(&mut mark);
         scan.expect(b',')?;
         scan.string_into(store.text_to_write())?;
+        let mut kind = LineKind::None;
         if scan.take(b',') {
             spans(scan, store)?;
+            if scan.take(b',') {
+                // A word of a newer server is no kind of ours.
+                kind = scan.string()?.parse().unwrap_or_default();
+            }
         }
-        store.commit(mark, run, seq, time, level);
+        store.commit(mark, Head { run, seq, time, stream, level, kind });
     }
     counted.line(run, seq, level);
     if !wanted {

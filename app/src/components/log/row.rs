@@ -1,8 +1,7 @@
-//! One line as a row: what the server renders, and the shape that the painter repeats.
+//! One line as a row: what the server's rows and the painter's have in common.
 
-use crate::locales::{Words, clock_of_day};
-use crate::model::{Level, Line, Timestamp};
-use leptos::prelude::*;
+use crate::locales::{clock, clock_of_day};
+use crate::model::{Level, LineKind, Timestamp};
 
 /// Characters of a line that a row shows; the rest is in the full log.
 pub const MAX_CHARS: usize = 4000;
@@ -29,17 +28,6 @@ pub const fn level_word(level: Level) -> &'static str {
     }
 }
 
-/// The label of a level's filter: the word that a log uses, in every language.
-pub const fn label(level: Level, words: &'static Words) -> &'static str {
-    match level {
-        Level::Debug => "DEBUG",
-        Level::Info => "INFO",
-        Level::Warning => "WARNING",
-        Level::Error => "ERROR",
-        Level::Other => words.other,
-    }
-}
-
 /// The time of day of a row.
 pub fn time(time: Timestamp, offset_minutes: i32) -> String {
     let mut text = clock_of_day(time.millis(), offset_minutes);
@@ -56,20 +44,14 @@ pub fn cut(text: &str) -> (usize, u64) {
     (end, text[end..].chars().count() as u64)
 }
 
-/// A line as the server renders it, and as the first render in the browser repeats it: UTC, plain text.
-pub fn row(line: &Line, run: u64, words: &'static Words) -> AnyView {
-    let (end, more) = cut(&line.text);
-    let mut text = line.text[..end].to_owned();
-    if more > 0 {
-        text.push_str(&(words.more_text)(more));
-    }
-    view! {
-        <div class=class(line.level) data-seq=format!("{run}.{}", line.seq)>
-            <span class="time" title=line.time.to_string()>{time(line.time, 0)}</span>
-            <span class="level">{level_word(line.level)}</span>
-            <span class="source">{format!("{} ", line.source)}</span>
-            <span class="text">{text}</span>
-        </div>
-    }
-    .into_any()
+/// A time since a run's start.
+pub fn since(time: Timestamp, start: Timestamp) -> String {
+    let mut text = clock(time.since(start) / 1000);
+    text.push(' ');
+    text
+}
+
+/// Lines of these kinds fold where they follow each other.
+pub const fn folds(kind: LineKind) -> bool {
+    matches!(kind, LineKind::Trace | LineKind::Banner | LineKind::Route | LineKind::Stats | LineKind::Bar)
 }

@@ -4,7 +4,7 @@
 //! is dropped, a hole becomes an entry of its own, and what falls out of the bounds falls out at the old end.
 
 use super::ansi::Style;
-use crate::model::{Level, Line, Timestamp};
+use crate::model::{Level, Line, LineKind, Stream, Timestamp};
 use std::collections::VecDeque;
 
 /// Lines that are kept at most.
@@ -21,8 +21,8 @@ const MIDDLE: u64 = 1 << 32;
 pub enum Entry {
     /// A line.
     Line(Held),
-    /// Lines that are missing: how many, where that is known.
-    Gap(Option<u64>),
+    /// Lines that are missing.
+    Gap(Missing),
     /// A run begins here.
     Run {
         /// Its number.
@@ -30,6 +30,19 @@ pub enum Entry {
         /// When it was started, where that is known.
         started: Option<Timestamp>,
     },
+}
+
+/// Lines that are missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// The run.
+    pub run: u64,
+    /// The last line before them.
+    pub after: u64,
+    /// How many, where that is known.
+    pub count: Option<u64>,
+    /// They were asked for and cannot be had.
+    pub lost: bool,
 }
 
 /// A line in the store: where its parts lie.
@@ -43,6 +56,10 @@ pub struct Held {
     pub time: Timestamp,
     /// How serious.
     pub level: Level,
+    /// Which pipe.
+    pub stream: Stream,
+    /// What it is.
+    pub kind: LineKind,
     chunk: u64,
     source_at: u32,
     text_at: u32,
@@ -55,6 +72,17 @@ pub struct Held {
 struct Chunk {
     text: String,
     spans: Vec<(u32, u32, Style)>,
+}
+
+/// What a line says beside its text.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Head {
+    pub run: u64,
+    pub seq: u64,
+    pub time: Timestamp,
+    pub stream: Stream,
+    pub level: Level,
+    pub kind: LineKind,
 }
 
 /// Where a line that is being written begins in its chunk.
@@ -139,6 +167,24 @@ impl Store {
         self.entries.iter().find_map(|entry| if let Entry::Line(held) = entry { Some(held) } else { None })
     }
 
+    /// The id of a line, or of the first entry behind its place.
+    pub fn place(&self, run: u64, seq: u64) -> u64 {
+        let before = self.entries.partition_point(|entry| match *entry {
+            Entry::Line(held) => (held.run, held.seq) < (run, seq),
+            Entry::Gap(missing) => (missing.run, missing.after + 1) < (run, seq),
+            Entry::Run { run: opened, .. } => (opened, 0) < (run, seq),
+        });
+        self.first_id + before as u64
+    }
+
+    /// The line with this id, if one is held.
+    pub fn held(&self, id: u64) -> Option<&Held> {
+        match self.get(id)? {
+            Entry::Line(held) => Some(held),
+            _ => None,
+        }
+    }
+
     /// Who wrote a line.
     pub fn source(&self, held: &Held) -> &str {
         self.slice(held, held.source_at, held.text_at)
@@ -188,11 +234,12 @@ impl Store {
             Some(count) if after.saturating_add(count) <= last => {}
             Some(count) => {
                 let end = after.saturating_add(count);
-                self.push(Entry::Gap(Some(end - last.max(after))));
+                let after = last.max(after);
+                self.push(Entry::Gap(Missing { run, after, count: Some(end - after), lost: false }));
                 self.last = Some(end);
             }
             None => {
-                self.push(Entry::Gap(None));
+                self.push(Entry::Gap(Missing { run, after, count: None, lost: false }));
                 self.last = None;
             }
         }
@@ -210,7 +257,8 @@ impl Store {
         for span in &line.spans {
             self.span(span.0, span.1, Style::parse(&span.2));
         }
-        self.commit(mark, run, line.seq, line.time, line.level);
+        let Line { seq, time, stream, level, kind, .. } = *line;
+        self.commit(mark, Head { run, seq, time, stream, level, kind });
         true
     }
 
@@ -258,7 +306,8 @@ impl Store {
     }
 
     /// Ends the line.
-    pub(super) fn commit(&mut self, mark: Mark, run: u64, seq: u64, time: Timestamp, level: Level) {
+    pub(super) fn commit(&mut self, mark: Mark, head: Head) {
+        let Head { run, seq, time, stream, level, kind } = head;
         if self.run != Some(run) {
             // Lines of a run that nobody announced.
             let known = self.run.is_some();
@@ -268,8 +317,8 @@ impl Store {
                 self.begin(run, None);
             }
         }
-        if let Some(missing) = self.last.map(|last| seq.saturating_sub(last + 1)).filter(|n| *n > 0) {
-            self.push(Entry::Gap(Some(missing)));
+        if let Some(after) = self.last.filter(|last| seq > last + 1) {
+            self.push(Entry::Gap(Missing { run, after, count: Some(seq - after - 1), lost: false }));
         }
         self.last = Some(seq);
         let (end, spans_end) = self.chunks.back().map_or((0, 0), |c| (c.text.len(), c.spans.len()));
@@ -280,6 +329,8 @@ impl Store {
             seq,
             time,
             level,
+            stream,
+            kind,
             chunk: self.first_chunk + self.chunks.len() as u64 - 1,
             source_at: at(mark.source_at),
             text_at: at(mark.text_at),
@@ -321,6 +372,102 @@ impl Store {
         self.first_chunk = first_chunk;
         self.drop_chunks();
         came
+    }
+
+    /// Puts lines of another store into the place of the gap `id`. What is missing still stays a gap, marked as lost where it
+    /// cannot be had. Entries behind it keep their ids; answers by how much those before it went down.
+    pub fn fill(&mut self, id: u64, lines: &Self) -> u64 {
+        let Some(Entry::Gap(gap)) = self.get(id).copied() else { return 0 };
+        let next = (id + 1..self.end_id()).find_map(|id| self.held(id)).filter(|held| held.run == gap.run);
+        let end = match (gap.count, next) {
+            (Some(count), _) => Some(gap.after.saturating_add(count)),
+            (None, next) => next.map(|held| held.seq - 1),
+        };
+        let old_end = self.end_id();
+        let mut new = Self::bounded(self.max_entries, self.max_bytes);
+        for entry in self.entries.range(..(id - self.first_id) as usize) {
+            new.copy(self, entry);
+        }
+        let (mut after, mut pushed) = (gap.after, 0_u64);
+        for held in
+            lines.entries.iter().filter_map(|e| if let Entry::Line(held) = e { Some(held) } else { None })
+        {
+            if held.run != gap.run || held.seq <= after || end.is_some_and(|end| held.seq > end) {
+                continue;
+            }
+            if held.seq > after + 1 {
+                let count = Some(held.seq - after - 1);
+                new.push(Entry::Gap(Missing { run: gap.run, after, count, lost: true }));
+                pushed += 1;
+            }
+            new.copy(lines, &Entry::Line(*held));
+            pushed += 1;
+            after = held.seq;
+        }
+        if end.is_none_or(|end| after < end) {
+            let count = end.map(|end| end - after);
+            new.push(Entry::Gap(Missing { run: gap.run, after, count, lost: after == gap.after }));
+            pushed += 1;
+        }
+        for entry in self.entries.range((id - self.first_id) as usize + 1..) {
+            new.copy(self, entry);
+        }
+        (new.run, new.last) = (self.run, self.last);
+        new.first_id = old_end - new.entries.len() as u64;
+        *self = new;
+        pushed.saturating_sub(1)
+    }
+
+    /// Lets go of so many of the newest entries; lines behind the last one that is left can come again.
+    pub fn drop_newest(&mut self, count: usize) {
+        for _ in 0..count {
+            let Some(Entry::Line(held)) = self.entries.pop_back() else { continue };
+            self.bytes -= (held.text_end - held.source_at) as usize;
+        }
+        let last = self.last_line().map(|held| (held.chunk, held.seq));
+        self.last = last.map(|(_, seq)| seq);
+        let keep = last.map_or(0, |(chunk, _)| chunk);
+        while self.chunks.len() > 1 && self.first_chunk + self.chunks.len() as u64 - 1 > keep {
+            self.chunks.pop_back();
+        }
+    }
+
+    /// The newest line that is held.
+    pub fn last_line(&self) -> Option<&Held> {
+        self.entries
+            .iter()
+            .rev()
+            .find_map(|entry| if let Entry::Line(held) = entry { Some(held) } else { None })
+    }
+
+    /// Takes the entries of another store over, behind the last; lines that are held already are left out.
+    pub fn append(&mut self, lines: &Self) {
+        for entry in &lines.entries {
+            if let Entry::Line(held) = entry
+                && !self.wants(held.run, held.seq)
+            {
+                continue;
+            }
+            self.copy(lines, entry);
+        }
+    }
+
+    /// Takes an entry of another store over, behind the last.
+    fn copy(&mut self, from: &Self, entry: &Entry) {
+        let Entry::Line(held) = entry else {
+            self.push(*entry);
+            return;
+        };
+        let mut mark = self.mark();
+        self.text_to_write().push_str(from.source(held));
+        self.end_source(&mut mark);
+        self.text_to_write().push_str(from.text(held));
+        for (a, b, style) in from.spans(held) {
+            self.span(*a, *b, *style);
+        }
+        (self.run, self.last) = (Some(held.run), held.seq.checked_sub(1));
+        let Held { run, seq, time, stream, level, kind, .. } = *held;
+        self.commit(mark, Head { run, seq, time, stream, level, kind });
     }
 
     fn chunk(&self, number: u64) -> Option<&Chunk> {

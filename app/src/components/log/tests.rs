@@ -1,8 +1,9 @@
 //! The store, the filters and the reader of lines, against plain lists that do the same slowly.
 
-use super::narrow::{Levels, Narrow, Query};
+use super::narrow::{Filter, Layout, Levels, Narrow, Query, Row};
 use super::parse::{self, Counted};
 use super::store::{Entry, Store};
+use super::wrap::Wrap;
 use crate::model::{Level, Line, LineKind, Lines, Span, Stream, Timestamp};
 
 /// A small generator of numbers (xorshift), so that the tests are the same every time.
@@ -35,7 +36,7 @@ fn shown(store: &Store, narrow: &Narrow) -> Vec<String> {
         .filter_map(|at| store.get(narrow.id(at)?))
         .map(|entry| match entry {
             Entry::Line(held) => format!("{}.{} {}", held.run, held.seq, store.text(held)),
-            Entry::Gap(count) => format!("gap {count:?}"),
+            Entry::Gap(missing) => format!("gap {:?}", missing.count),
             Entry::Run { run, .. } => format!("run {run}"),
         })
         .collect()
@@ -43,7 +44,7 @@ fn shown(store: &Store, narrow: &Narrow) -> Vec<String> {
 
 fn all(store: &Store) -> Vec<String> {
     let mut narrow = Narrow::default();
-    narrow.again(store);
+    narrow.set(store, Filter { probes: true, ..Filter::default() }, Layout::default());
     shown(store, &narrow)
 }
 
@@ -147,7 +148,8 @@ fn any_traffic_shows_what_a_plain_list_shows() {
             for level in Level::ALL {
                 levels = levels.with(level, dice.roll(3) > 0);
             }
-            narrow.set(&store, levels, Query::new(query));
+            let filter = Filter { levels, query: Query::new(query), only: true, ..Filter::default() };
+            narrow.set(&store, filter, Layout::default());
             let wanted: Vec<_> = plain
                 .iter()
                 .filter(|(level, text)| {
@@ -165,23 +167,211 @@ fn any_traffic_shows_what_a_plain_list_shows() {
     }
 }
 
+fn marking(query: &str, only: bool) -> Filter {
+    Filter { query: Query::new(query), only, ..Filter::default() }
+}
+
 #[test]
-fn typing_on_narrows_like_searching_anew() {
+fn a_search_marks_and_only_when_asked_narrows() {
     let mut store = Store::default();
     for seq in 1..200 {
-        store.line(1, &line(seq, Level::Info, if seq % 3 == 0 { "alpha beta" } else { "alphabet" }));
+        store.line(1, &line(seq, Level::Info, if seq % 3 == 0 { "alpha beta" } else { "gamma" }));
     }
-    let mut typed = Narrow::default();
-    for part in ["a", "alp", "alpha", "alpha b"] {
-        typed.set(&store, Levels::ALL, Query::new(part));
-        let mut anew = Narrow::default();
-        anew.set(&store, Levels::ALL, Query::new(part));
-        assert_eq!(shown(&store, &typed), shown(&store, &anew), "{part}");
-        assert!(!typed.query().is_empty());
-        let third = typed.id(3).expect("more than three match");
-        assert_eq!((typed.place(third), typed.place(third + 1)), (3, 4));
+    let mut narrow = Narrow::default();
+    narrow.set(&store, marking("ALPHA b", false), Layout::default());
+    assert_eq!((narrow.len(), narrow.matches().len()), (199, 66));
+    assert_eq!(narrow.matches().front(), Some(&(store.first_id() + 2)));
+    store.line(1, &line(200, Level::Info, "alpha beta"));
+    assert_eq!(narrow.follow(&store), (1, 0));
+    assert_eq!((narrow.len(), narrow.matches().len()), (200, 67));
+    narrow.set(&store, marking("alpha b", true), Layout::default());
+    assert_eq!((narrow.len(), narrow.matches().len()), (67, 67));
+    let third = narrow.id(3).expect("more than three match");
+    assert_eq!((narrow.place(third), narrow.place(third + 1)), (3, 4));
+    narrow.set(&store, marking("", true), Layout::default());
+    assert_eq!((narrow.len(), narrow.matches().len()), (200, 0));
+}
+
+#[test]
+fn matches_fall_out_with_their_lines() {
+    let mut store = Store::bounded(10, 1 << 20);
+    let mut narrow = Narrow::default();
+    narrow.set(&store, marking("x", false), Layout::default());
+    for seq in 1..=30 {
+        store.line(1, &line(seq, Level::Info, if seq % 2 == 0 { "x" } else { "y" }));
+        narrow.follow(&store);
     }
-    assert_eq!(typed.len(), 66);
+    assert_eq!((narrow.len(), narrow.matches().len()), (10, 5));
+}
+
+fn of(kind: LineKind, seq: u64, text: &str) -> Line {
+    Line { kind, ..line(seq, Level::Info, text) }
+}
+
+#[test]
+fn probes_are_hidden_and_counted_and_a_pipe_can_be_left_out() {
+    let mut store = Store::default();
+    for seq in 1..=9 {
+        let kind = if seq % 3 == 0 { LineKind::Probe } else { LineKind::Access };
+        let stream = if seq > 5 { Stream::Stderr } else { Stream::Stdout };
+        store.line(1, &Line { stream, ..of(kind, seq, "GET /health") });
+    }
+    let mut narrow = Narrow::default();
+    narrow.again(&store);
+    assert_eq!((narrow.len(), narrow.hidden()), (6, 3));
+    narrow.set(&store, Filter { probes: true, ..Filter::default() }, Layout::default());
+    assert_eq!((narrow.len(), narrow.hidden()), (9, 0));
+    narrow.set(&store, Filter { streams: [false, true], ..Filter::default() }, Layout::default());
+    assert_eq!(
+        (shown(&store, &narrow), narrow.hidden()),
+        (vec!["1.7 GET /health".to_owned(), "1.8 GET /health".to_owned()], 2)
+    );
+}
+
+const FOLD: Layout = Layout { fold: true, wrap: None };
+
+#[test]
+fn lines_of_one_kind_fold_to_their_last_and_the_last_moves_on() {
+    let mut store = Store::default();
+    let mut narrow = Narrow::default();
+    narrow.set(&store, Filter::default(), FOLD);
+    let kinds = [
+        (LineKind::None, "head"),
+        (LineKind::Trace, "Traceback (most recent call last):"),
+        (LineKind::Trace, "  File \"a.py\", line 1"),
+        (LineKind::Trace, "ValueError: x"),
+        (LineKind::Stats, "throughput 1"),
+        (LineKind::Probe, "GET /health"),
+        (LineKind::Stats, "throughput 2"),
+        (LineKind::Access, "POST /v1"),
+        (LineKind::Access, "POST /v2"),
+    ];
+    for (at, (kind, text)) in kinds.into_iter().enumerate() {
+        store.line(1, &of(kind, at as u64 + 1, text));
+        // As it grows, or at once: the same.
+        if at % 2 == 0 {
+            narrow.follow(&store);
+        }
+    }
+    narrow.follow(&store);
+    let folded = ["1.1 head", "1.4 ValueError: x", "1.7 throughput 2", "1.8 POST /v1", "1.9 POST /v2"];
+    assert_eq!(shown(&store, &narrow), folded);
+    assert_eq!(
+        (0..5).filter_map(|at| narrow.row(at)).map(|row| row.others).collect::<Vec<_>>(),
+        [0, 2, 1, 0, 0]
+    );
+    let mut anew = Narrow::default();
+    anew.set(&store, Filter::default(), FOLD);
+    assert_eq!(shown(&store, &anew), folded);
+
+    let error = store.place(1, 4);
+    assert!(narrow.toggle(&store, error));
+    assert_eq!(narrow.len(), 7);
+    assert_eq!(narrow.row(3), Some(Row { id: error, part: 0, others: 2, open: true }));
+    assert_eq!(narrow.row(2).map(|row| row.others), Some(0));
+    assert!(!narrow.toggle(&store, store.place(1, 1)), "nothing is folded there");
+    assert!(narrow.toggle(&store, error));
+    assert_eq!(shown(&store, &narrow), folded);
+    narrow.set(&store, Filter::default(), Layout::default());
+    assert_eq!(narrow.len(), 8);
+}
+
+#[test]
+fn an_unfolded_group_grows_unfolded_and_a_gap_parts_two() {
+    let mut store = Store::default();
+    let mut narrow = Narrow::default();
+    narrow.set(&store, Filter::default(), FOLD);
+    for seq in 1..=3 {
+        store.line(1, &of(LineKind::Bar, seq, "step"));
+    }
+    narrow.follow(&store);
+    assert!(narrow.toggle(&store, store.place(1, 3)));
+    store.line(1, &of(LineKind::Bar, 4, "step"));
+    narrow.follow(&store);
+    let marks: Vec<_> =
+        (0..narrow.len()).filter_map(|at| narrow.row(at)).map(|row| (row.others, row.open)).collect();
+    assert_eq!(marks, [(0, true), (0, true), (0, true), (3, true)]);
+    store.line(1, &of(LineKind::Bar, 6, "step"));
+    store.line(1, &of(LineKind::Bar, 7, "step"));
+    narrow.follow(&store);
+    assert_eq!(shown(&store, &narrow)[3..], ["1.4 step", "gap Some(1)", "1.7 step"]);
+}
+
+#[test]
+fn a_match_in_a_fold_is_counted_and_revealed() {
+    let mut store = Store::default();
+    for seq in 1..=5 {
+        store.line(1, &of(LineKind::Trace, seq, if seq == 2 { "needle" } else { "hay" }));
+    }
+    let mut narrow = Narrow::default();
+    narrow.set(&store, marking("needle", false), FOLD);
+    assert_eq!((narrow.len(), narrow.matches().len()), (1, 1));
+    assert_eq!(narrow.reveal(&store, store.place(1, 2)), Some(1));
+    assert_eq!(narrow.len(), 5);
+    narrow.set(&store, marking("needle", true), FOLD);
+    assert_eq!(shown(&store, &narrow), ["1.2 needle"]);
+    assert_eq!(narrow.reveal(&store, store.place(1, 3)), None, "it is left out");
+}
+
+#[test]
+fn long_lines_and_json_take_several_rows() {
+    let wrap = Wrap { columns: 60, head: 17, source: 15, indent: 32 };
+    let layout = Layout { fold: true, wrap: Some(wrap) };
+    let mut store = Store::bounded(4, 1 << 20);
+    store.line(1, &line(1, Level::Info, &"a".repeat(60)));
+    store.line(1, &line(2, Level::Info, "{\"a\":[1,2]}"));
+    store.line(1, &line(3, Level::Info, "short"));
+    let mut narrow = Narrow::default();
+    narrow.set(&store, Filter::default(), layout);
+    let parts = |narrow: &Narrow| -> Vec<(u64, u16)> {
+        (0..narrow.len())
+            .filter_map(|at| narrow.row(at))
+            .map(|row| (row.id - store.first_id() + 1, row.part))
+            .collect()
+    };
+    assert_eq!(parts(&narrow), [(1, 0), (1, 1), (1, 2), (2, 0), (3, 0)]);
+    let json = store.place(1, 2);
+    assert!(narrow.toggle(&store, json));
+    assert_eq!(narrow.laid_out(json).map(<[String]>::len), Some(6));
+    assert_eq!(parts(&narrow).len(), 10);
+    narrow.renumber(&|id| Some(id + 5));
+    assert_eq!((narrow.laid_out(json), narrow.laid_out(json + 5).is_some()), (None, true));
+    narrow.renumber(&|id| id.checked_sub(5));
+    assert!(narrow.toggle(&store, json));
+    assert_eq!(parts(&narrow).len(), 5);
+    for seq in 4..=6 {
+        store.line(1, &line(seq, Level::Info, "new"));
+    }
+    assert_eq!(narrow.follow(&store), (3, 4), "the rows of two lines went");
+}
+
+#[test]
+fn folding_shows_what_folding_anew_shows() {
+    for seed in 1..60 {
+        let mut dice = Dice(seed * 104_729);
+        let mut store = Store::default();
+        let mut narrow = Narrow::default();
+        narrow.set(&store, Filter::default(), FOLD);
+        for seq in 1..=200 {
+            let kind =
+                [LineKind::None, LineKind::Trace, LineKind::Trace, LineKind::Stats][dice.roll(4) as usize];
+            store.line(1, &of(kind, seq, "x"));
+            if dice.roll(3) == 0 {
+                narrow.follow(&store);
+            }
+            if dice.roll(15) == 0
+                && let Some(id) = narrow.id(dice.roll(narrow.len().max(1) as u64) as usize)
+            {
+                narrow.follow(&store);
+                narrow.toggle(&store, id);
+            }
+        }
+        narrow.follow(&store);
+        let rows = |narrow: &Narrow| (0..narrow.len()).filter_map(|at| narrow.row(at)).collect::<Vec<_>>();
+        let grown = rows(&narrow);
+        narrow.again(&store);
+        assert_eq!(grown, rows(&narrow), "seed {seed}");
+    }
 }
 
 #[test]
@@ -203,6 +393,10 @@ fn the_wire_is_read_straight_into_the_store() {
             .collect(),
     };
     lines.lines[4].spans = vec![Span(0, 3, "bold red".into())];
+    for (at, kind) in LineKind::ALL.into_iter().enumerate() {
+        lines.lines[at].kind = kind;
+        lines.lines[at].stream = Stream::Stderr;
+    }
     let json = serde_json::to_string(&lines).expect("plain data");
     let (mut read, mut held) = (Store::default(), Store::default());
     let mut counted = Counted { run: 2, upto: 10, ..Counted::default() };
@@ -211,6 +405,14 @@ fn the_wire_is_read_straight_into_the_store() {
         held.line(2, line);
     }
     assert_eq!(all(&read), all(&held));
+    let said = |store: &Store| -> Vec<_> {
+        let entries = (store.first_id()..store.end_id()).filter_map(|id| store.get(id));
+        let line =
+            |entry: &Entry| if let Entry::Line(it) = entry { Some((it.stream, it.kind)) } else { None };
+        entries.filter_map(line).collect()
+    };
+    assert_eq!(said(&read), said(&held));
+    assert_eq!(said(&read)[8..10], [(Stream::Stderr, LineKind::Request), (Stream::Stdout, LineKind::None)]);
     let Some(Entry::Line(fifth)) = read.get(read.first_id() + 4) else { panic!("a line") };
     assert_eq!(read.spans(fifth).iter().map(|s| s.2.classes()).collect::<Vec<_>>(), ["ansi-bold ansi-red"]);
     assert_eq!(read.source(fifth), "APIServer");
@@ -218,6 +420,15 @@ fn the_wire_is_read_straight_into_the_store() {
     assert_eq!(counts, [58; 5], "the ten lines that the server had counted are not counted again");
     parse::lines(&json, &mut read, &mut counted).expect("again");
     assert_eq!((counted.counts.info, all(&read).len()), (58, 300));
+}
+
+#[test]
+fn a_kind_that_this_page_does_not_know_is_none() {
+    let mut store = Store::default();
+    let json = r#"[1,"2026-11-22T12:00:00.000Z","stderr","info","","a",[],"poem","more",[1]]"#;
+    parse::line(json, 1, &mut store).expect("a line of a newer server");
+    let Some(Entry::Line(held)) = store.get(store.first_id()) else { panic!("a line") };
+    assert_eq!((held.kind, held.stream), (LineKind::None, Stream::Stderr));
 }
 
 #[test]
@@ -270,4 +481,99 @@ fn earlier_lines_come_before_without_doubles() {
         store.line(1, &line(seq, Level::Info, "new"));
     }
     assert_eq!(all(&store).first().map(String::as_str), Some("1.81 new"));
+}
+
+#[test]
+fn a_gap_is_filled_in_its_place_and_ids_behind_it_stay() {
+    let mut store = Store::bounded(100, 1 << 20);
+    store.begin(1, Some(0));
+    for seq in [1, 2, 10, 11] {
+        store.line(1, &line(seq, Level::Info, "x"));
+    }
+    let (gap, behind) = (store.first_id() + 2, store.place(1, 10));
+    assert!(matches!(store.get(gap), Some(Entry::Gap(_))));
+    let mut part = Store::default();
+    for seq in 2..=6 {
+        part.line(1, &line(seq, Level::Info, "late"));
+    }
+    assert_eq!(store.fill(gap, &part), 4);
+    let wanted =
+        ["1.1 x", "1.2 x", "1.3 late", "1.4 late", "1.5 late", "1.6 late", "gap Some(3)", "1.10 x", "1.11 x"];
+    assert_eq!(all(&store), wanted);
+    assert_eq!(store.place(1, 10), behind);
+    assert_eq!(store.held(behind).map(|held| held.seq), Some(10));
+    assert_eq!((store.run(), store.last()), (Some(1), Some(11)));
+    // Line 7 is gone for good, 8 and 9 come.
+    let gap = store.place(1, 7);
+    let mut rest = Store::default();
+    for seq in 8..=12 {
+        rest.line(1, &line(seq, Level::Info, "later"));
+    }
+    store.fill(gap, &rest);
+    assert_eq!(all(&store)[6..], ["gap Some(1)", "1.8 later", "1.9 later", "1.10 x", "1.11 x"]);
+    let lost = |store: &Store| match store.get(store.place(1, 7)) {
+        Some(Entry::Gap(missing)) => missing.lost,
+        other => panic!("{other:?}"),
+    };
+    assert!(lost(&store));
+    store.line(1, &line(12, Level::Info, "y"));
+    assert_eq!(all(&store).last().map(String::as_str), Some("1.12 y"));
+}
+
+#[test]
+fn a_gap_of_unknown_size_is_filled_up_to_the_next_line_and_what_cannot_be_had_is_lost() {
+    let mut store = Store::default();
+    store.begin(1, Some(0));
+    store.line(1, &line(1, Level::Info, "x"));
+    store.gap(1, 1, None);
+    store.line(1, &line(5, Level::Info, "x"));
+    let gap = store.place(1, 2);
+    assert_eq!(store.fill(gap, &Store::default()), 0);
+    let Some(Entry::Gap(missing)) = store.get(gap) else { panic!("a gap") };
+    assert_eq!((missing.count, missing.lost), (Some(3), true));
+    let mut all_of_it = Store::default();
+    for seq in 1..=9 {
+        all_of_it.line(1, &line(seq, Level::Info, "late"));
+    }
+    store.fill(gap, &all_of_it);
+    assert_eq!(all(&store), ["1.1 x", "1.2 late", "1.3 late", "1.4 late", "1.5 x"]);
+    assert_eq!(store.fill(store.first_id(), &all_of_it), 0, "only a gap is filled");
+}
+
+#[test]
+fn filling_a_gap_keeps_the_bounds() {
+    let mut store = Store::bounded(10, 1 << 20);
+    store.begin(1, Some(0));
+    for seq in [1, 2, 3, 20, 21, 22] {
+        store.line(1, &line(seq, Level::Info, "x"));
+    }
+    let mut part = Store::default();
+    for seq in 4..=19 {
+        part.line(1, &line(seq, Level::Info, "late"));
+    }
+    let behind = store.place(1, 20);
+    store.fill(store.place(1, 4), &part);
+    assert_eq!(all(&store).len(), 10);
+    assert_eq!((store.place(1, 20), all(&store)[0].as_str()), (behind, "1.13 late"));
+}
+
+#[test]
+fn the_newest_lines_can_be_let_go_of_and_come_again() {
+    let mut store = Store::bounded(100, 1 << 20);
+    store.begin(1, Some(0));
+    for seq in 1..=50 {
+        store.line(1, &line(seq, Level::Info, &"x".repeat(20_000)));
+    }
+    store.drop_newest(30);
+    assert_eq!(
+        (store.last_line().map(|held| held.seq), store.last(), all(&store).len()),
+        (Some(20), Some(20), 20)
+    );
+    for seq in 18..=30 {
+        store.line(1, &line(seq, Level::Info, "again"));
+    }
+    assert_eq!(all(&store)[20..22], ["1.21 again", "1.22 again"]);
+    assert!(all(&store)[19].ends_with("xxx"));
+    store.drop_newest(1000);
+    assert_eq!((store.last(), all(&store).len(), store.has_room()), (None, 0, true));
 }
