@@ -4,7 +4,7 @@
 //! numbered lines of the wire's form, in batches to any number of cursors, and found again by level and text. `split` makes
 //! lines of bytes, `ansi` and `style` take terminal control out of them, `level`, `json_line` and `python` tell how serious
 //! they are, `encode` writes their JSON, `ring` keeps it within bounds; `writer` does all this once per line, `cursor` says
-//! what a viewer gets next, `feed` joins the two, `search` looks back. This room reads no clock, opens no file, knows no
+//! what a viewer gets next, `shared` makes that once for all of them, `feed` joins these, `search` looks back. This room reads no clock, opens no file, knows no
 //! runtime and no HTTP.
 
 mod ansi;
@@ -16,6 +16,7 @@ mod level;
 mod python;
 mod ring;
 mod search;
+mod shared;
 mod split;
 mod style;
 mod writer;
@@ -24,7 +25,7 @@ mod writer;
 mod tests;
 
 pub use ansi::Cleaner;
-pub use cursor::{Batch, Cursor};
+pub use cursor::{Batch, Cursor, Take};
 pub use encode::LineView;
 pub use feed::{Feed, Limits};
 pub use json_line::JsonLine;

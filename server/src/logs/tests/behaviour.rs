@@ -90,10 +90,10 @@ fn lines_that_went_are_counted() {
     assert_eq!((summary.run, summary.last, summary.counts.other), (Some(1), 10, 10));
     assert_eq!(summary.first, 8);
     assert!(
-        matches!(feed.read(&mut cursor, 1), Some(Batch::Gap(gap)) if gap.after == 0 && gap.count == Some(7))
+        matches!(feed.read(&mut cursor, 1, Take::Any), Some(Batch::Gap(gap)) if gap.after == 0 && gap.count == Some(7))
     );
     let mut got = Vec::new();
-    while let Some(Batch::Lines { first, last, .. }) = feed.read(&mut cursor, 1) {
+    while let Some(Batch::Lines { first, last, .. }) = feed.read(&mut cursor, 1, Take::Any) {
         got.push((first, last));
     }
     assert_eq!(got, [(8, 8), (9, 9), (10, 10)], "at least one line at a time");
@@ -297,4 +297,44 @@ fn a_message_unwrapped_from_json_is_cleaned_again() {
     let line = feed.tail(1).remove(0);
     assert_eq!((line.level, line.text.as_str()), (Level::Error, "red␊next‹U+202E›"));
     assert_eq!(line.spans, [app::model::Span(0, 3, "red".into())]);
+}
+
+#[test]
+fn viewers_at_one_place_get_the_same_bytes() {
+    let feed = feed(Limits::default());
+    open(&feed, 1);
+    write(&feed, "a\nb\nc\n");
+    let lines = |cursor: &mut Cursor, take| match feed.read(cursor, 256 << 10, take) {
+        Some(Batch::Lines { first, last, json, .. }) => Some((first, last, json.as_ptr())),
+        None => None,
+        Some(other) => panic!("{other:?}"),
+    };
+    let (mut one, mut two, mut late) = (Cursor::from_start(), Cursor::from_start(), at(1, 1));
+    let made = lines(&mut one, Take::Any).expect("lines");
+    assert_eq!((made.0, made.1), (1, 3));
+    write(&feed, "d\n");
+    assert_eq!(lines(&mut two, Take::Any), Some(made), "although there is more by now");
+    assert_eq!(lines(&mut two, Take::Made), None, "nobody has the rest yet");
+    let beside = lines(&mut late, Take::Any).expect("lines");
+    assert_eq!((beside.0, beside.1), (2, 3), "up to where the others stand");
+    let next = lines(&mut late, Take::Any).expect("lines");
+    assert_eq!((next.0, next.1), (4, 4));
+    for cursor in [&mut one, &mut two] {
+        assert_eq!(lines(cursor, Take::Made), Some(next));
+        assert_eq!(lines(cursor, Take::Any), None);
+    }
+    open(&feed, 2);
+    write(&feed, "e\n");
+    assert_eq!(drain(&feed, &mut one), ["run 2 after 1", "2.1-1 e"]);
+    assert_eq!(drain(&feed, &mut at(1, 3)), ["1.4-4 d", "run 2 after 1", "2.1-1 e"]);
+}
+
+#[test]
+fn a_batch_is_not_shared_with_a_viewer_that_wants_smaller_ones() {
+    let feed = feed(Limits::default());
+    open(&feed, 1);
+    write(&feed, "a\nb\n");
+    assert_eq!(drain(&feed, &mut at(1, 0)), ["1.1-2 a,b"]);
+    let Some(Batch::Lines { last, .. }) = feed.read(&mut at(1, 0), 1, Take::Any) else { panic!("lines") };
+    assert_eq!(last, 1);
 }
