@@ -220,7 +220,8 @@ impl Runs {
         if let Some(found) = run.next(cursor, at.seq, chain, max_bytes, take) {
             return Some(found);
         }
-        (run.number != current.number)
+        // Lines that it does not take now are not left behind.
+        (run.number != current.number && at.seq >= run.ring.last())
             .then(|| Found::Ready(Self::enter(cursor, current, self.previous.as_ref())))
     }
 

@@ -22,7 +22,7 @@ fn a_viewer_gets_the_kept_lines_and_then_what_comes() {
     assert!(waiting.has_changed().expect("open"));
     assert_eq!(drain(&feed, &mut all), ["7.4-4 d"]);
     feed.close_run();
-    assert_eq!(drain(&feed, &mut last), ["7.4-5 d,e"], "an unfinished line ends with its run");
+    assert_eq!(drain(&feed, &mut last), ["7.4-4 d", "7.5-5 e"], "an unfinished line ends with its run");
 }
 
 #[test]

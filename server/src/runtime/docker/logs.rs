@@ -22,6 +22,10 @@ const PIECE: usize = 16 * 1024;
 /// While lines keep coming, those of so long are read at once: the engine sends each by itself, and a read, a batch and a
 /// send for each would cost more than the lines do.
 const GATHER: Duration = Duration::from_millis(1);
+/// A read that brings so much says that the engine had to wait for us, which it is slow to recover from: the reads after it
+/// gather nothing.
+const MUCH: usize = 24 << 10;
+const HURRY: u32 = 64;
 /// Bytes of an unfinished frame for which room is kept.
 const IDLE_CAPACITY: usize = 64 << 10;
 
@@ -73,6 +77,7 @@ pub async fn follow(
         Err(_) => return Err(away(timeout())),
     };
     let mut reader = Reader::new(tty, from);
+    let mut hurry = 0_u32;
     loop {
         let mut understood = Ok(());
         let read = tokio::select! {
@@ -93,12 +98,14 @@ pub async fn follow(
                 sink.flush();
                 return Ok((FollowEnd::Complete, reader.last));
             }
-            Ok(Read::Much) => sink.flush(),
-            Ok(Read::Some) => {
+            Ok(Read::Bytes(count)) => {
                 sink.flush();
-                tokio::select! {
-                    () = tokio::time::sleep(GATHER) => {}
-                    () = stop.cancelled() => return Ok((FollowEnd::Broken, reader.last)),
+                hurry = if count >= MUCH { HURRY } else { hurry.saturating_sub(1) };
+                if hurry == 0 {
+                    tokio::select! {
+                        () = tokio::time::sleep(GATHER) => {}
+                        () = stop.cancelled() => return Ok((FollowEnd::Broken, reader.last)),
+                    }
                 }
             }
             Err(_) => {
