@@ -338,3 +338,65 @@ fn a_batch_is_not_shared_with_a_viewer_that_wants_smaller_ones() {
     let Some(Batch::Lines { last, .. }) = feed.read(&mut at(1, 0), 1, Take::Any) else { panic!("lines") };
     assert_eq!(last, 1);
 }
+
+#[test]
+fn ten_megabytes_without_an_end_are_one_line_with_a_mark() {
+    let feed = feed(Limits::default());
+    open(&feed, 1);
+    let long = "x".repeat(10_000_000);
+    for frame in long.as_bytes().chunks(16 << 10) {
+        feed.frame(1, Stream::Stdout, frame);
+        feed.flush();
+    }
+    write(&feed, "\nnext\n");
+    let lines = feed.tail(2);
+    assert!(lines[0].text.ends_with("x … [cut: 8,951,424 bytes more]"), "{}", &lines[0].text[1 << 20..]);
+    assert_eq!((lines[0].seq, lines[1].seq, lines[1].text.as_str()), (1, 2, "next"));
+    let all = drain(&feed, &mut Cursor::from_start());
+    assert_eq!(all.len(), 2, "larger than a batch, and delivered");
+    assert!(all[1].ends_with("next"));
+}
+
+#[test]
+fn one_line_for_ever_stays_within_the_bounds_and_is_counted() {
+    let limits = Limits { run_bytes: 1 << 20, keep_lines: 5_000, ..Limits::default() };
+    let feed = feed(limits);
+    open(&feed, 1);
+    let frame = "ERROR: again\n".repeat(1_000);
+    let mut slow = Cursor::from_start();
+    feed.place(&mut slow);
+    for _ in 0..300 {
+        write(&feed, &frame);
+    }
+    let summary = feed.summary(&ServiceName::parse("vllm").expect("a name"));
+    assert_eq!((summary.last, summary.counts.error), (300_000, 300_000));
+    let kept = summary.last + 1 - summary.first;
+    assert!((5_000..12_000).contains(&kept), "{kept}");
+    let (mut got, mut missed) = (0, 0);
+    while let Some(batch) = feed.read(&mut slow, 256 << 10, Take::Any) {
+        match batch {
+            Batch::Lines { first, last, .. } => got += last + 1 - first,
+            Batch::Gap(gap) => missed += gap.count.expect("exact"),
+            _ => {}
+        }
+    }
+    assert_eq!((got, got + missed), (kept, 300_000));
+}
+
+#[test]
+fn a_clock_that_jumps_back_changes_no_order() {
+    let feed = feed(Limits::default());
+    open(&feed, 1);
+    let mut cursor = Cursor::from_start();
+    let hour = 3_600_000_000_000;
+    for (time, text) in
+        [(2 * hour, "a\n"), (hour, "b\n"), (3 * hour, "c\n"), (-hour, "d\n"), (i64::MIN, "e\n")]
+    {
+        feed.frame(time, Stream::Stdout, text.as_bytes());
+        feed.flush();
+    }
+    assert_eq!(drain(&feed, &mut cursor), ["1.1-5 a,b,c,d,e"]);
+    let times: Vec<String> = feed.tail(5).iter().take(4).map(|line| line.time.to_string()).collect();
+    let at = ["1970-01-01T02", "1970-01-01T01", "1970-01-01T03", "1969-12-31T23"];
+    assert_eq!(times, at.map(|hour| format!("{hour}:00:00.000Z")));
+}
