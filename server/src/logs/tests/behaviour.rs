@@ -389,9 +389,13 @@ fn a_clock_that_jumps_back_changes_no_order() {
     open(&feed, 1);
     let mut cursor = Cursor::from_start();
     let hour = 3_600_000_000_000;
-    for (time, text) in
-        [(2 * hour, "a\n"), (hour, "b\n"), (3 * hour, "c\n"), (-hour, "d\n"), (i64::MIN, "e\n")]
-    {
+    for (time, text) in [
+        (2 * hour, "a\n"),
+        (hour, "b\n"),
+        (3 * hour, "c\n"),
+        (-hour, "d\n"),
+        (i64::MIN + 1_000_000_000, "e\n"),
+    ] {
         feed.frame(time, Stream::Stdout, text.as_bytes());
         feed.flush();
     }
