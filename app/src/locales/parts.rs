@@ -99,6 +99,10 @@ pub struct PartWords {
     pub refused: fn(&str) -> String,
 
     // Search.
+    pub search_all_runs: &'static str,
+    pub search_everywhere: &'static str,
+    pub search_download: &'static str,
+    pub download_json: &'static str,
     pub search: &'static str,
     pub search_title: fn(&str) -> String,
     pub search_back: &'static str,

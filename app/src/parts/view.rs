@@ -583,6 +583,8 @@ pub struct FarView {
     pub left_out: usize,
     /// All was looked at.
     pub done: bool,
+    /// Where the found lines of one run can be downloaded, without the format.
+    pub download: Option<String>,
     /// When the found lines came.
     pub bars: Vec<BarView>,
 }

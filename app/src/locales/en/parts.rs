@@ -198,6 +198,10 @@ pub(crate) static PARTS: PartWords = PartWords {
     refused: |detail| format!("Not removed: {detail}"),
 
     search: "Search",
+    search_all_runs: "All runs…",
+    search_everywhere: "Search on the server, in all runs or in one",
+    search_download: "Download the found lines",
+    download_json: "Download as JSON lines",
     search_title: |service| format!("Search in the logs of {service}"),
     search_back: "Back to the service",
     search_text: "Text",

@@ -202,6 +202,10 @@ pub(crate) static PARTS: PartWords = PartWords {
     refused: |detail| format!("Не удалено: {detail}"),
 
     search: "Найти",
+    search_all_runs: "Все запуски…",
+    search_everywhere: "Искать на сервере: во всех запусках или в одном",
+    search_download: "Скачать найденные строки",
+    download_json: "Скачать как строки JSON",
     search_title: |service| format!("Поиск в журналах: {service}"),
     search_back: "Назад к сервису",
     search_text: "Текст",
