@@ -8,15 +8,21 @@ use app::model::LineKind;
 /// `llm_engine.py:100] text`. And that place.
 pub fn placed(text: &str) -> (&str, &str) {
     const PLACE: usize = 100;
-    let end = text.as_bytes().iter().take(PLACE).position(|b| matches!(b, b']' | b' '));
+    let head = text.as_bytes();
+    let end = memchr::memchr2(b']', b' ', head.get(..PLACE).unwrap_or(head));
     let found = end.and_then(|at| Some((text.get(..at)?, text.get(at..)?.strip_prefix(']')?)));
-    let numbered = |place: &str| place.ends_with(|c: char| c.is_ascii_digit()) && place.contains(".py:");
     match found {
-        Some((place, message)) if numbered(place) => {
-            (place.trim_start_matches('['), message.strip_prefix(' ').unwrap_or(message))
+        Some((place, message)) if is_place(place) => {
+            (place.strip_prefix('[').unwrap_or(place), message.strip_prefix(' ').unwrap_or(message))
         }
         _ => ("", text),
     }
+}
+
+/// `core.py:133`, with a bracket before it or without, with folders or without.
+fn is_place(text: &str) -> bool {
+    let digits = text.bytes().rev().take_while(u8::is_ascii_digit).count();
+    digits > 0 && text.as_bytes().get(..text.len() - digits).is_some_and(|file| file.ends_with(b".py:"))
 }
 
 /// What a message of vLLM's own is. `place` is the file and line that wrote it; may be empty.
@@ -74,26 +80,23 @@ fn is_banner(place: &str, message: &str) -> bool {
 /// probe.
 pub fn of_access(text: &str) -> LineKind {
     const CLIENT: usize = 60;
-    let quote = text.as_bytes().iter().take(CLIENT).position(|b| *b == b'"');
-    let Some(request) = quote.filter(|_| !text.starts_with('"')).and_then(|at| text.get(at + 1..)) else {
+    let head = text.as_bytes();
+    let Some(quote) = memchr::memchr(b'"', head.get(..CLIENT).unwrap_or(head)) else { return LineKind::None };
+    let (Some(client), Some(request)) = (text.get(..quote), text.get(quote + 1..)) else {
         return LineKind::None;
     };
-    let before = text.get(..text.len() - request.len()).unwrap_or_default();
-    let Some((method, rest)) = request.split_once(' ').filter(|_| before.ends_with(" - \"")) else {
+    let mut words = request.splitn(3, ' ');
+    let (Some(method), Some(target), Some(rest)) = (words.next(), words.next(), words.next()) else {
         return LineKind::None;
     };
-    if method.is_empty() || method.len() > 10 || !method.bytes().all(|b| b.is_ascii_uppercase()) {
-        return LineKind::None;
-    }
-    let Some((target, status)) =
-        rest.split_once(" HTTP/").and_then(|(target, rest)| Some((target, rest.split_once("\" ")?.1)))
-    else {
-        return LineKind::None;
-    };
+    let plain = (1..=10).contains(&method.len()) && method.bytes().all(|b| b.is_ascii_uppercase());
+    // The version is a word of its own behind which the quote closes.
+    let status = rest.strip_prefix("HTTP/").and_then(|rest| rest.split_once('"')?.1.strip_prefix(' '));
+    let Some(status) = status.filter(|_| plain && client.ends_with(" - ")) else { return LineKind::None };
     let path = target.split_once('?').map_or(target, |(path, _)| path);
     let probed = matches!(method, "GET" | "HEAD")
         && matches!(
-            path.trim_end_matches('/'),
+            path.strip_suffix('/').unwrap_or(path),
             "/health" | "/healthz" | "/livez" | "/readyz" | "/live" | "/ready" | "/ping" | "/metrics"
         );
     if probed && status.starts_with('2') { LineKind::Probe } else { LineKind::Access }
