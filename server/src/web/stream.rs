@@ -396,3 +396,31 @@ fn event(out: &mut String, name: &str, data: &impl Serialize) {
         Err(error) => tracing::error!(name, %error, "an event could not be written"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_keep_their_place_between_other_events_and_large_ones_are_not_copied() {
+        let mut out = Out::default();
+        let (small, large) = (Bytes::from_static(b"{}"), Bytes::from(vec![b'x'; COPIED + 1]));
+        event(&mut out.text, "a", &1);
+        out.lines(17, 3, small);
+        out.lines(17, 9, large.clone());
+        event(&mut out.text, "b", &2);
+        let want = format!(
+            "event: a\ndata: 1\n\nevent: lines\nid: 17.3\ndata: {{}}\n\nevent: lines\nid: 17.9\ndata: {}\n\nevent: b\ndata: 2\n\n",
+            "x".repeat(COPIED + 1)
+        );
+        assert_eq!(out.len(), want.len());
+        let pieces: Vec<Bytes> = std::iter::from_fn(|| out.next()).collect();
+        assert_eq!(pieces.concat(), want.as_bytes());
+        assert!(
+            pieces.iter().any(|piece| piece.as_ptr() == large.as_ptr()),
+            "the same bytes for every viewer"
+        );
+        assert!(out.is_empty());
+        assert_eq!(out.len(), 0);
+    }
+}
