@@ -66,6 +66,7 @@ pub fn boot(services: Vec<Service>) -> Boot {
                 state_dir: String::new(),
                 boot: BootStatus::Unknown,
                 images_revision: 0,
+                log_trouble: None,
             },
             metrics: Vec::new(),
             logs: None,

@@ -5,6 +5,7 @@
 
 pub mod gpu;
 pub mod health;
+pub mod history;
 pub mod install;
 pub mod logs;
 pub mod redact;

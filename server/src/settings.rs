@@ -13,6 +13,7 @@ pub use sources::{Flags, Sources};
 pub use value::{ApiUrl, ContainerName, Fraction, Gpus, ImageRef, Secret, Sourced};
 
 use crate::health::Check;
+use crate::history::Bounds;
 use crate::runtime::systemd::Bus;
 use app::model::{Origin, ServiceName, Setting};
 use std::net::SocketAddr;
@@ -46,12 +47,32 @@ pub struct Dashboard {
     pub nvml_library: Sourced<Option<PathBuf>>,
     /// Registries are asked now and then, while somebody looks, whether they have newer images.
     pub check_images: Sourced<bool>,
+    /// How much of the logs is kept.
+    pub logs: LogSettings,
     /// The bus of systemd.
     pub systemd_bus: Sourced<Bus>,
     /// Folders of this machine whose contents the page may hand to containers: models, adapters.
     pub folders: Vec<PathBuf>,
     /// Neighbouring pages: name and address.
     pub links: Vec<(String, String)>,
+}
+
+/// How much of the logs is kept on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogSettings {
+    /// Bytes of all services together; a tenth of the disk, but no more than 20 GiB, when nothing is said.
+    pub size: Sourced<Option<u64>>,
+    /// Bytes of one service; half of all when nothing is said.
+    pub service_size: Sourced<Option<u64>>,
+    /// Days; 0 for ever.
+    pub days: Sourced<u64>,
+}
+
+impl LogSettings {
+    /// The same as bounds.
+    pub const fn bounds(&self) -> Bounds {
+        Bounds { total: self.size.value, service: self.service_size.value, days: self.days.value }
+    }
 }
 
 /// What a service is.
@@ -229,6 +250,17 @@ impl Dashboard {
                 Some(self.check_images.value.to_string()),
                 &self.check_images.origin,
             ),
+            row(
+                "SERVICES_LOGS_SIZE",
+                self.logs.size.value.map(|bytes| bytes.to_string()),
+                &self.logs.size.origin,
+            ),
+            row(
+                "SERVICES_LOGS_SERVICE_SIZE",
+                self.logs.service_size.value.map(|bytes| bytes.to_string()),
+                &self.logs.service_size.origin,
+            ),
+            row("SERVICES_LOGS_DAYS", Some(self.logs.days.value.to_string()), &self.logs.days.origin),
             row("SERVICES_SYSTEMD_BUS", Some(self.systemd_bus.value.to_string()), &self.systemd_bus.origin),
             row(
                 "SERVICES_NVML_LIBRARY",

@@ -542,6 +542,15 @@ impl Store {
         values.filter_map(|mut v| v.remove("VLLM_MODEL")).collect()
     }
 
+    /// When a run was started.
+    pub fn started(&self, run: u64) -> Option<Timestamp> {
+        let ms = self.with("started", |c| {
+            c.query_row("SELECT started_ms FROM run WHERE run = ?1", [run.cast_signed()], |r| r.get(0))
+                .optional()
+        })?;
+        ms.map(Timestamp::from_millis)
+    }
+
     /// A remembered fact of the machine.
     pub fn fact(&self, key: &str) -> Option<String> {
         self.with("fact", |c| {

@@ -28,6 +28,10 @@ pub fn Notices(
         }
         .into_any()
     });
+    let logs = part(move || {
+        let trouble = world.host.with(|host| host.log_trouble.as_ref().map(|it| (words.log_trouble)(it)));
+        trouble.map_or_else(nothing, |it| view! { <div class="notice" role="status">{it}</div> }.into_any())
+    });
     let refusal = refusal.map_or_else(nothing, |error| {
         let why = refused(world, &error, RwSignal::new(None));
         view! { <div class="notice refusal" role="alert">{why}</div> }.into_any()
@@ -36,6 +40,7 @@ pub fn Notices(
         <div class="notices">
             {refusal}
             {outdated}
+            {logs}
         </div>
         <div class="hidden" aria-live="polite">{text(move || world.announced.get())}</div>
     }

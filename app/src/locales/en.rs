@@ -16,6 +16,20 @@ pub(super) static WORDS: Words = Words {
     theme_system: "As the system",
     theme_light: "Light",
     theme_dark: "Dark",
+    log_trouble: |it| {
+        let why = match it.kind {
+            LogTroubleKind::Full => match it.free {
+                Some(free) => format!("too little room, {} GiB free", gib_tenths(free, '.')),
+                None => "too little room".to_owned(),
+            },
+            LogTroubleKind::ReadOnly => "the folder may not be written".to_owned(),
+            LogTroubleKind::Failed => it.error.clone(),
+        };
+        format!(
+            "Logs are not written to disk ({why}): {}. They are kept in memory, and written again as soon as that is possible.",
+            it.folder
+        )
+    },
     new_version: "Services was updated.",
     reload: "Reload",
     not_found: "Nothing lives here",

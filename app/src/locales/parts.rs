@@ -2,7 +2,7 @@
 
 use crate::api::ApiError;
 use crate::model::*;
-use crate::parts::view::{LeftOut, Misread, Pace, Remark, Token, Trouble};
+use crate::parts::view::{FarView, LeftOut, Misread, Pace, Remark, Token, Trouble};
 
 /// The words of the parts. Phrases with numbers or codes are functions; every other field is the text itself.
 #[expect(missing_docs, reason = "each field is named after what it says")]
@@ -128,4 +128,33 @@ pub struct PartWords {
     pub run_missing: &'static str,
     pub position: &'static str,
     pub jump_to_time: &'static str,
+    // Search.
+    pub search: &'static str,
+    pub search_title: fn(&str) -> String,
+    pub search_back: &'static str,
+    pub search_text: &'static str,
+    pub search_in: &'static str,
+    pub search_current: &'static str,
+    pub search_all: &'static str,
+    pub search_run: fn(u64, Option<Timestamp>) -> String,
+    pub search_regex: &'static str,
+    pub search_levels: &'static str,
+    pub search_other: &'static str,
+    pub search_context: &'static str,
+    pub search_narrow: &'static str,
+    pub search_pipe: &'static str,
+    pub search_both: &'static str,
+    pub search_source: &'static str,
+    pub search_from: &'static str,
+    pub search_to: &'static str,
+    pub search_place: fn(u64, u64) -> String,
+    pub search_previous: &'static str,
+    pub search_next: &'static str,
+    pub search_far: fn(&FarView) -> String,
+    pub search_shown: fn(u64) -> String,
+    pub search_damaged: fn(u64) -> String,
+    pub search_left_out: fn(usize) -> String,
+    pub search_timeline: &'static str,
+    pub search_timeline_hint: &'static str,
+    pub search_bar: fn(&Timestamp, &Timestamp, u64) -> String,
 }

@@ -16,6 +16,20 @@ pub(super) static WORDS: Words = Words {
     theme_system: "Как в системе",
     theme_light: "Светлая",
     theme_dark: "Тёмная",
+    log_trouble: |it| {
+        let why = match it.kind {
+            LogTroubleKind::Full => match it.free {
+                Some(free) => format!("слишком мало места, свободно {} ГиБ", gib_tenths(free, ',')),
+                None => "слишком мало места".to_owned(),
+            },
+            LogTroubleKind::ReadOnly => "запись в папку запрещена".to_owned(),
+            LogTroubleKind::Failed => it.error.clone(),
+        };
+        format!(
+            "Журналы не записываются на диск ({why}): {}. Они хранятся в памяти и будут записаны, как только это станет возможно.",
+            it.folder
+        )
+    },
     new_version: "Сервисы обновились.",
     reload: "Перезагрузить",
     not_found: "Здесь ничего нет",

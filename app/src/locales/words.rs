@@ -25,6 +25,7 @@ pub struct Words {
     pub theme_light: &'static str,
     pub theme_dark: &'static str,
     pub new_version: &'static str,
+    pub log_trouble: fn(&LogTrouble) -> String,
     pub reload: &'static str,
     pub not_found: &'static str,
     pub not_found_hint: &'static str,

@@ -1,6 +1,6 @@
 //! The machine around the services.
 
-use super::GpuStatus;
+use super::{GpuStatus, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// What the page shows of the machine.
@@ -23,6 +23,36 @@ pub struct Host {
     /// Counts changes of what the engine has: the table of images is loaded again when it changes.
     #[serde(default)]
     pub images_revision: u32,
+    /// What keeps logs from being written to disk.
+    #[serde(default)]
+    pub log_trouble: Option<LogTrouble>,
+}
+
+/// Why logs are not written to disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogTrouble {
+    /// What kind of trouble.
+    pub kind: LogTroubleKind,
+    /// Since when.
+    pub since: Timestamp,
+    /// What the system said.
+    pub error: String,
+    /// Where they should be written.
+    pub folder: String,
+    /// Free bytes there.
+    pub free: Option<u64>,
+}
+
+/// What kind of trouble a disk makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogTroubleKind {
+    /// There is no room left, or less than should stay free.
+    Full,
+    /// It may not be written.
+    ReadOnly,
+    /// Anything else.
+    Failed,
 }
 
 /// Whether the dashboard is started with the system.

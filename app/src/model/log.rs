@@ -278,6 +278,11 @@ impl LevelCounts {
 
     /// Counts one more line.
     pub const fn add(&mut self, level: Level) {
+        self.add_many(level, 1);
+    }
+
+    /// Counts lines of one level.
+    pub const fn add_many(&mut self, level: Level, lines: u64) {
         let slot = match level {
             Level::Debug => &mut self.debug,
             Level::Info => &mut self.info,
@@ -285,7 +290,7 @@ impl LevelCounts {
             Level::Error => &mut self.error,
             Level::Other => &mut self.other,
         };
-        *slot += 1;
+        *slot += lines;
     }
 }
 

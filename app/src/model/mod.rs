@@ -21,7 +21,7 @@ mod time;
 pub use diagnosis::{Advice, Cause, Change, Diagnosis, Evidence, Facts, Remedy};
 pub use explained::{Explained, ExplainedPhase, Outcome};
 pub use gpu::{Gpu, GpuProcess, GpuState, GpuStatus};
-pub use host::{Boot as BootStatus, Candidate, ForeignProcess, Host};
+pub use host::{Boot as BootStatus, Candidate, ForeignProcess, Host, LogTrouble, LogTroubleKind};
 pub use image::{Image, Layer, LayerStage, LocalImage, Newer, Pull, PullFailure, PullState};
 pub use log::{
     Gap, Level, LevelCounts, Line, LineKind, Lines, LogPosition, LogSummary, Progress, RunOpened, Span,

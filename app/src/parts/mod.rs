@@ -6,12 +6,15 @@
 mod images;
 mod logs;
 mod models;
+mod search;
 mod settings;
 pub mod view;
 
+use crate::Theme;
 use crate::locales::Lang;
 use leptos::prelude::*;
-use view::{CheckedView, ImagesView, LogsView, ModelsView, SettingsView};
+pub(crate) use settings::moment;
+use view::{CheckedView, FarView, HitView, ImagesView, LogsView, ModelsView, SearchView, SettingsView};
 
 /// The form of a service's settings.
 pub fn settings(view: &SettingsView, lang: Lang) -> String {
@@ -37,6 +40,28 @@ pub fn images(view: &ImagesView, lang: Lang) -> String {
 pub fn logs(view: &LogsView, lang: Lang) -> String {
     written(logs::windows(view, lang))
 }
+
+/// The beginning of the page Search: its head and its form. What is found follows in pieces.
+pub fn search_top(view: &SearchView, theme: Theme, lang: Lang) -> String {
+    let (language, theme_word) = (lang.code(), theme.as_str());
+    let top = written(search::top(view, theme, lang));
+    format!(
+        "<!DOCTYPE html><html lang=\"{language}\" data-theme=\"{theme_word}\">{top}<main class=\"search-page\">"
+    )
+}
+
+/// A line that a search found.
+pub fn search_hit(view: &HitView, lang: Lang) -> String {
+    written(search::hit(view, lang))
+}
+
+/// How far a search is.
+pub fn search_far(view: &FarView, lang: Lang) -> String {
+    written(search::far(view, lang))
+}
+
+/// The end of the page Search.
+pub const SEARCH_END: &str = "</main></html>";
 
 fn written(view: AnyView) -> String {
     // Without the marks that hydration looks for: nothing here is hydrated.

@@ -3,7 +3,7 @@
 use crate::api::ApiError;
 use crate::components::log::LogView;
 use crate::model::{
-    LevelCounts, Line, MemoryPlan, Origin, PendingChange, PortHolder, ServiceName, Timestamp,
+    Level, LevelCounts, Line, MemoryPlan, Origin, PendingChange, PortHolder, ServiceName, Timestamp,
 };
 
 /// The form of one service's settings.
@@ -536,4 +536,102 @@ pub struct LogPane {
     pub line: Option<u64>,
     /// What is searched for.
     pub query: String,
+}
+
+/// The form of a search.
+#[derive(Clone, Debug, Default)]
+pub struct SearchView {
+    /// The service.
+    pub service: String,
+    /// Its name for people.
+    pub title: String,
+    /// What is looked for.
+    pub q: String,
+    /// That is a regular expression.
+    pub regex: bool,
+    /// The run's number, `all`, or nothing for the current one.
+    pub run: String,
+    /// Runs that can be chosen, with the time of their start where it is known.
+    pub runs: Vec<(u64, Option<Timestamp>)>,
+    /// Chosen levels.
+    pub levels: Vec<Level>,
+    /// The chosen pipe.
+    pub stream: String,
+    /// The chosen source.
+    pub source: String,
+    /// Sources to choose from.
+    pub sources: Vec<String>,
+    /// From this time.
+    pub from: String,
+    /// Up to this time.
+    pub to: String,
+    /// Lines around each hit.
+    pub context: usize,
+    /// What of it is not allowed.
+    pub wrong: Option<String>,
+}
+
+/// A found line.
+#[derive(Clone, Debug)]
+pub struct HitView {
+    /// Counts the hits of the page, from 1.
+    pub number: usize,
+    /// Its run.
+    pub run: u64,
+    /// Its number.
+    pub seq: u64,
+    /// When it came.
+    pub time: Timestamp,
+    /// How serious.
+    pub level: Level,
+    /// Who wrote it.
+    pub source: String,
+    /// Its text.
+    pub text: String,
+    /// Where in the text what was looked for is: bytes.
+    pub marks: Vec<(usize, usize)>,
+    /// The texts before.
+    pub before: Vec<String>,
+    /// The texts behind.
+    pub after: Vec<String>,
+    /// Where it is shown in its log.
+    pub link: String,
+}
+
+/// How far a search is.
+#[derive(Clone, Debug)]
+pub struct FarView {
+    /// Lines that were looked at.
+    pub lines: u64,
+    /// Lines that there are.
+    pub of_lines: u64,
+    /// Bytes that were looked at.
+    pub bytes: u64,
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
+    /// Lines that were found.
+    pub matches: u64,
+    /// So many of them are shown.
+    pub shown: u64,
+    /// Blocks that could not be read.
+    pub damaged: u64,
+    /// Runs that were left out.
+    pub left_out: usize,
+    /// All was looked at.
+    pub done: bool,
+    /// When the found lines came.
+    pub bars: Vec<BarView>,
+}
+
+/// One stretch of time.
+#[derive(Clone, Debug)]
+pub struct BarView {
+    /// Its beginning.
+    pub from: Timestamp,
+    /// Its end.
+    pub to: Timestamp,
+    /// Found lines per level.
+    pub counts: [u64; 5],
+    /// The search within it.
+    pub link: String,
 }

@@ -87,11 +87,13 @@ impl Cursor {
 
 /// Lines that the log itself misses behind line `after`.
 #[derive(Clone, Copy, Debug)]
-struct GapNote {
+pub struct GapNote {
     /// Counts up within the feed.
-    id: u64,
-    after: u64,
-    count: Option<u64>,
+    pub id: u64,
+    /// Behind this line.
+    pub after: u64,
+    /// How many; `None` where that is not known.
+    pub count: Option<u64>,
 }
 
 /// Gap notes kept per run; they are rare.
@@ -113,7 +115,10 @@ pub struct Run {
     pub started: Timestamp,
     /// Its kept lines.
     pub ring: Ring,
-    gaps: VecDeque<GapNote>,
+    /// Lines that nobody can bring back.
+    pub gaps: VecDeque<GapNote>,
+    /// Nothing more is to come, as far as is known.
+    pub closed: bool,
     progress: [Shown; 2],
 }
 
@@ -140,7 +145,7 @@ pub enum Found {
 impl Run {
     /// A run without lines.
     pub fn new(number: u64, started: Timestamp, ring: Ring) -> Self {
-        Self { number, started, ring, gaps: VecDeque::new(), progress: Default::default() }
+        Self { number, started, ring, gaps: VecDeque::new(), closed: false, progress: Default::default() }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Lines as the JSON arrays of the wire, written by hand: this runs for every line, viewers or not.
 
+use super::decode::LineParts;
 use super::style::StyledPart;
 use app::model::{Level, LineKind, Stream, Timestamp};
 use std::ops::Range;
@@ -107,6 +108,32 @@ impl Encoder {
         }
         styled
     }
+}
+
+/// Appends the JSON array of a line that was stored and taken apart, as it was.
+pub fn push_stored(out: &mut String, seq: u64, line: &LineParts<'_>) {
+    out.push('[');
+    push_number(out, seq);
+    out.push_str(",\"");
+    out.push_str(&Timestamp::from_millis(line.ms).to_string());
+    for field in [line.stream.as_str(), line.level.as_str()] {
+        out.push_str("\",\"");
+        out.push_str(field);
+    }
+    out.push_str("\",");
+    push_json(out, line.source);
+    out.push(',');
+    push_json(out, line.text);
+    if !line.spans.is_empty() {
+        out.push(',');
+        out.push_str(line.spans);
+    }
+    if line.kind != LineKind::None {
+        out.push_str(if line.spans.is_empty() { ",[],\"" } else { ",\"" });
+        out.push_str(line.kind.as_str());
+        out.push('"');
+    }
+    out.push(']');
 }
 
 /// Appends a number in decimal.

@@ -1,6 +1,6 @@
 //! The log of one service: one writer, many viewers.
 
-use super::cursor::{Batch, Cursor, Found, Run, Runs};
+use super::cursor::{Batch, Cursor, Found, GapNote, Run, Runs};
 use super::level::Grammar;
 use super::ring::{CHUNK_BYTES, Chunk, Ring};
 use super::split::LINE_LIMIT;
@@ -77,8 +77,26 @@ impl Feed {
 
     /// The run is over: what was left without a line end becomes a line, progress texts go. Its lines stay.
     pub fn close_run(&self) {
-        self.finish(&mut self.writer());
+        let mut writer = self.writer();
+        self.finish(&mut writer);
+        if let Some(run) = &mut self.runs().current {
+            run.closed = true;
+        }
+        drop(writer);
         self.publish();
+    }
+
+    /// Nothing more is to come of a run, as far as is known.
+    pub fn is_closed(&self, run: u64) -> bool {
+        self.runs().get(Some(run)).is_none_or(|run| run.closed)
+    }
+
+    /// The gaps of a run that were noted behind the note with this number.
+    pub fn gaps(&self, run: u64, note: u64) -> Vec<GapNote> {
+        let runs = self.runs();
+        let gaps =
+            runs.get(Some(run)).map(|run| run.gaps.iter().filter(|gap| gap.id > note).copied().collect());
+        gaps.unwrap_or_default()
     }
 
     /// Notes that lines are missing here that nobody can bring back, and how many if that is known.
@@ -164,13 +182,6 @@ impl Feed {
         (runs.current.as_ref().map(|run| run.number), runs.previous.as_ref().map(|run| run.number))
     }
 
-    /// When a run was started, and its first and last line that can be had; the current run for `None`.
-    pub fn ends(&self, run: Option<u64>) -> Option<(Timestamp, u64, u64)> {
-        let runs = self.runs();
-        let run = runs.get(run)?;
-        Some((run.started, run.ring.first(), run.ring.last()))
-    }
-
     /// What is at hand of the current run.
     pub fn summary(&self, service: &ServiceName) -> LogSummary {
         let runs = self.runs();
@@ -189,14 +200,15 @@ impl Feed {
     }
 
     /// The chunks of a run that hold lines behind `after`, with the run's number.
-    pub(super) fn chunks(&self, run: Option<u64>, after: u64) -> Option<(u64, Vec<Arc<Chunk>>)> {
+    pub fn chunks(&self, run: Option<u64>, after: u64) -> Option<(u64, Vec<Arc<Chunk>>)> {
         let runs = self.runs();
         runs.get(run).map(|run| (run.number, run.ring.chunks(after)))
     }
 
-    /// The first chunk of a run that holds lines behind `after`.
-    pub(super) fn chunk(&self, run: u64, after: u64) -> Option<Arc<Chunk>> {
-        self.runs().get(Some(run))?.ring.chunk(after)
+    /// The first and the last line that are kept of a run; the first is one more than the last where there is none.
+    pub fn kept(&self, run: u64) -> Option<(u64, u64)> {
+        let runs = self.runs();
+        runs.get(Some(run)).map(|run| (run.ring.first(), run.ring.last()))
     }
 
     fn finish(&self, writer: &mut Writer) {
@@ -215,6 +227,7 @@ impl Feed {
         }
         if let Some(run) = &mut self.runs().current {
             run.ring.absorb(staged);
+            run.closed = false;
         }
         true
     }

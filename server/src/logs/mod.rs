@@ -1,21 +1,23 @@
 //! Logs: what a service writes, from bytes to what a viewer gets.
 //!
 //! In: frames of raw bytes from a runtime, and a grammar that reads one line (a program's own words live elsewhere). Out:
-//! numbered lines of the wire's form, in batches to any number of cursors, and found again by level and text. `split` makes
+//! numbered lines of the wire's form, in batches to any number of cursors. `split` makes
 //! lines of bytes, `ansi` and `style` take terminal control out of them, `level`, `json_line` and `python` tell how serious
-//! they are, `encode` writes their JSON, `ring` keeps it within bounds; `writer` does all this once per line, `cursor` says
-//! what a viewer gets next, `feed` joins the two, `search` looks back. This room reads no clock, opens no file, knows no
+//! they are, `encode` writes their JSON, `ring` keeps it within bounds, `decode` takes it apart
+//! again; `writer` does all this once per line, `cursor` says
+//! what a viewer gets next, `feed` joins the two, `recent` looks back. This room reads no clock, opens no file, knows no
 //! runtime and no HTTP.
 
 mod ansi;
 mod cursor;
+mod decode;
 mod encode;
 mod feed;
 mod json_line;
 mod level;
 mod python;
+mod recent;
 mod ring;
-mod search;
 mod split;
 mod style;
 mod writer;
@@ -24,14 +26,14 @@ mod writer;
 mod tests;
 
 pub use ansi::Cleaner;
-pub use cursor::{Batch, Cursor};
-pub use encode::LineView;
+pub use cursor::{Batch, Cursor, GapNote};
+pub use decode::{Decoder, LineParts};
+pub use encode::{LineView, push_stored};
 pub use feed::{Feed, Limits};
 pub use json_line::JsonLine;
 pub use level::{
     Classified, Continuation, Grammar, Text, Traceback, classify as classify_common, fraction, level_word,
     shaped,
 };
-pub use search::{RawText, Selected, Selection};
 pub use split::{LINE_LIMIT, Splitter};
 pub use writer::Observer;

@@ -271,15 +271,6 @@ impl Ring {
         }
         chunks
     }
-
-    /// The first chunk that holds lines behind `after`.
-    pub fn chunk(&self, after: u64) -> Option<Arc<Chunk>> {
-        let from = self.full.partition_point(|chunk| chunk.end() <= after + 1);
-        self.full
-            .get(from)
-            .cloned()
-            .or_else(|| (self.open.end() > after + 1).then(|| Arc::new(self.open.clone())))
-    }
 }
 
 /// The lines of `chunk` from `from` to `until` that fit into `room`; what is left of it is none when not all did.

@@ -35,6 +35,12 @@ pub struct DashboardTable {
     pub folders: Option<Vec<String>>,
     /// `SERVICES_CHECK_IMAGES`
     pub check_images: Option<bool>,
+    /// `SERVICES_LOGS_SIZE`
+    pub logs_size: Option<String>,
+    /// `SERVICES_LOGS_SERVICE_SIZE`
+    pub logs_service_size: Option<String>,
+    /// `SERVICES_LOGS_DAYS`
+    pub logs_days: Option<u64>,
     /// `SERVICES_SYSTEMD_BUS`
     pub systemd_bus: Option<String>,
 }

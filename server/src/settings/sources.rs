@@ -2,7 +2,7 @@
 
 use super::file::{self, File, HealthKey, ServiceTable};
 use super::value::{ApiUrl, ContainerName, Fraction, Gpus, ImageRef, Secret, Sourced};
-use super::{Config, ConfigError, Dashboard, Kind, RuntimeChoice, ServiceConfig};
+use super::{Config, ConfigError, Dashboard, Kind, LogSettings, RuntimeChoice, ServiceConfig};
 use crate::health::Check;
 use crate::runtime::systemd::{Bus, UnitName};
 use app::model::{Origin, ServiceName};
@@ -131,6 +131,36 @@ fn seconds(what: &str) -> Result<u64, String> {
         .ok()
         .filter(|s| (1..=86_400).contains(s))
         .ok_or_else(|| "allowed is a whole number of seconds from 1 to 86400".to_owned())
+}
+
+/// The least that a log may have.
+const LEAST_LOGS: u64 = 16 << 20;
+
+fn bytes(what: &str) -> Result<u64, String> {
+    const UNITS: [(&str, u64); 8] = [
+        ("KiB", 1 << 10),
+        ("MiB", 1 << 20),
+        ("GiB", 1 << 30),
+        ("TiB", 1 << 40),
+        ("MB", 1_000_000),
+        ("GB", 1_000_000_000),
+        ("TB", 1_000_000_000_000),
+        ("", 1),
+    ];
+    let (number, unit) = what.split_at(what.bytes().take_while(u8::is_ascii_digit).count());
+    let factor = UNITS.iter().find(|(name, _)| *name == unit.trim_start()).map(|(_, factor)| *factor);
+    number
+        .parse::<u64>()
+        .ok()
+        .zip(factor)
+        .and_then(|(number, factor)| number.checked_mul(factor))
+        .filter(|bytes| *bytes >= LEAST_LOGS)
+        .ok_or_else(|| "allowed are sizes from 16MiB on, such as 500MiB, 20GiB and 2TB".to_owned())
+}
+
+fn days(what: &str) -> Result<u64, String> {
+    let days = what.parse().ok().filter(|days| *days <= 36_500);
+    days.ok_or_else(|| "allowed are whole days up to 36500, and 0 for ever".to_owned())
 }
 
 fn switch(what: &str) -> Result<bool, String> {
@@ -303,6 +333,16 @@ impl Sources {
             file.dashboard.check_images.map(|b| b.to_string()),
         );
         let check_images = reader.read("SERVICES_CHECK_IMAGES", picked, true, switch);
+        let picked = reader.pick(Some("SERVICES_LOGS_SIZE"), None, file.dashboard.logs_size.clone());
+        let size = reader.read("SERVICES_LOGS_SIZE", picked, None, |text| bytes(text).map(Some));
+        let picked =
+            reader.pick(Some("SERVICES_LOGS_SERVICE_SIZE"), None, file.dashboard.logs_service_size.clone());
+        let service_size =
+            reader.read("SERVICES_LOGS_SERVICE_SIZE", picked, None, |text| bytes(text).map(Some));
+        let picked =
+            reader.pick(Some("SERVICES_LOGS_DAYS"), None, file.dashboard.logs_days.map(|d| d.to_string()));
+        let days = reader.read("SERVICES_LOGS_DAYS", picked, 30, days);
+        let logs = LogSettings { size, service_size, days };
         let picked = reader.pick(Some("SERVICES_SYSTEMD_BUS"), None, file.dashboard.systemd_bus.clone());
         let system_bus = Bus::parse("system").map_err(|e| ConfigError(vec![e.to_string()]))?;
         let systemd_bus = reader.read("SERVICES_SYSTEMD_BUS", picked, system_bus, bus);
@@ -385,6 +425,7 @@ impl Sources {
                     docker_host,
                     nvml_library,
                     check_images,
+                    logs,
                     systemd_bus,
                     folders,
                     links,

@@ -4,6 +4,7 @@ use super::images::{ImageError, Images};
 use super::task::{Handle, Mail, Task};
 use super::world::World;
 use crate::gpu::Paths;
+use crate::history::{History, Keeper};
 use crate::install;
 use crate::logs::Feed;
 use crate::runtime::docker::{self, DockerRuntime, Engine, EngineEvent, Recipes};
@@ -34,6 +35,9 @@ const OBJECTION_LIMIT: Duration = Duration::from_secs(1);
 /// Tables of models: when each was computed, and for which GPUs.
 pub(super) type Tables = BTreeMap<ServiceName, (Instant, Arc<Vec<app::model::Gpu>>, Table)>;
 
+/// How often it is looked which logs are too old or too much.
+const TIDY_EVERY: Duration = Duration::from_secs(60);
+
 /// How long the first page waits for the list of images.
 const FIRST_IMAGES: Duration = Duration::from_millis(500);
 
@@ -47,6 +51,7 @@ pub(super) struct Post {
     pub(super) handle: Handle,
     stop: CancellationToken,
     task: JoinHandle<()>,
+    keeper: Keeper,
     demo: Option<Arc<ProcessRuntime>>,
     /// The unit, where it is one of systemd.
     unit: Option<Arc<SystemdRuntime>>,
@@ -57,6 +62,7 @@ pub struct Fleet {
     posts: Mutex<BTreeMap<ServiceName, Post>>,
     pub(super) world: Arc<World>,
     pub(super) store: Arc<Store>,
+    history: Arc<History>,
     engine: Arc<Engine>,
     images: Arc<Images>,
     state_dir: PathBuf,
@@ -123,11 +129,13 @@ impl Fleet {
         };
         let state_dir = config.dashboard.state_dir.value.clone();
         let (engine, world) = (Engine::new(address), World::new(state_dir.display().to_string()));
+        let history = History::new(state_dir.join("logs"), config.dashboard.logs.bounds());
         let images = Images::new(engine.clone(), store.clone(), world.clone(), stop.clone());
         let fleet = Arc::new(Self {
             posts: Mutex::default(),
             world,
             store,
+            history,
             engine,
             images,
             state_dir,
@@ -177,6 +185,7 @@ impl Fleet {
         let paths = Paths { nvml_library: config.dashboard.nvml_library.value.clone(), ..Paths::default() };
         tokio::spawn(crate::gpu::watch(fleet.world.clone(), paths, fleet.stop.clone()));
         tokio::spawn(super::counters::watch(fleet.world.clone(), fleet.stop.clone()));
+        tokio::spawn(fleet.clone().look_after_history());
         fleet
     }
 
@@ -282,12 +291,14 @@ impl Fleet {
             stop.clone(),
             feed,
         );
+        let keeper = Keeper::spawn(self.history.clone(), config.name.clone(), handle.feed.clone());
         let task = tokio::spawn(task.run(inbox));
         if let Some(unit) = &unit {
             let (world, stop) = (self.world.clone(), stop.clone());
             tokio::spawn(tell_enablement(unit.clone(), handle.mail.clone(), world, stop));
         }
-        self.posts().insert(config.name.clone(), Post { config, kind, handle, stop, task, demo, unit });
+        self.posts()
+            .insert(config.name.clone(), Post { config, kind, handle, stop, task, keeper, demo, unit });
     }
 
     /// Waits until every state is known, at most this long: then the first page can tell the truth.
@@ -318,6 +329,7 @@ impl Fleet {
             if tokio::time::timeout(Duration::from_secs(2), post.task).await.is_err() {
                 tracing::warn!(service = %post.config.name, "its task did not end in time");
             }
+            post.keeper.finish().await;
         }
     }
 
@@ -358,6 +370,41 @@ impl Fleet {
     /// The engine's images.
     pub fn images(&self) -> &Arc<Images> {
         &self.images
+    }
+
+    /// When a run was started.
+    pub fn started(&self, run: u64) -> Option<app::model::Timestamp> {
+        self.store.started(run)
+    }
+
+    /// The runs of all services.
+    pub fn history(&self) -> &Arc<History> {
+        &self.history
+    }
+
+    /// Deletes runs that are too old or too much, and shows what keeps logs from being written.
+    async fn look_after_history(self: Arc<Self>) {
+        let mut trouble = self.history.trouble();
+        let mut next = tokio::time::interval(TIDY_EVERY);
+        loop {
+            tokio::select! {
+                _ = next.tick() => {
+                    let history = self.history.clone();
+                    let tidied = tokio::task::spawn_blocking(move || history.tidy(std::time::SystemTime::now()));
+                    for (service, run) in tidied.await.unwrap_or_default() {
+                        tracing::info!(service, run, "an old log was deleted");
+                    }
+                }
+                changed = trouble.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    let now = trouble.borrow_and_update().clone();
+                    self.world.put_log_trouble(now);
+                }
+                () = self.stop.cancelled() => return,
+            }
+        }
     }
 
     /// The log of a service.
@@ -432,6 +479,7 @@ impl Fleet {
                     if tokio::time::timeout(Duration::from_secs(2), post.task).await.is_err() {
                         tracing::warn!(service = %name, "its task did not end in time");
                     }
+                    post.keeper.finish().await;
                 }
                 self.world.remove_service(&name);
             }
@@ -466,6 +514,8 @@ impl Fleet {
                 demo.shutdown().await;
             }
             let _ = old.task.await;
+            // Two must not write one run.
+            old.keeper.finish().await;
         }
         self.care_for(config, RuntimeKind::Docker, feed);
     }

@@ -5,8 +5,8 @@
 use crate::gpu::Owner;
 use crate::store::Store;
 use app::model::{
-    BootStatus, Candidate, ForeignProcess, Gpu, GpuStatus, Host, Image, RuntimeKind, Service, ServiceMetrics,
-    ServiceName,
+    BootStatus, Candidate, ForeignProcess, Gpu, GpuStatus, Host, Image, LogTrouble, RuntimeKind, Service,
+    ServiceMetrics, ServiceName,
 };
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -38,6 +38,7 @@ impl World {
             state_dir,
             boot: BootStatus::Unknown,
             images_revision: 0,
+            log_trouble: None,
         };
         Arc::new(Self {
             services: RwLock::default(),
@@ -204,6 +205,13 @@ impl World {
     /// What the engine has is not what it was.
     pub(super) fn images_changed(&self) {
         if self.change_host(|host| host.images_revision = host.images_revision.wrapping_add(1)) {
+            self.tell();
+        }
+    }
+
+    /// Says what keeps logs from being written.
+    pub(super) fn put_log_trouble(&self, trouble: Option<LogTrouble>) {
+        if self.change_host(|host| host.log_trouble = trouble) {
             self.tell();
         }
     }

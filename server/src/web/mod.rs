@@ -5,9 +5,11 @@
 
 mod api;
 mod explain;
+mod logs;
 mod page;
 mod parts;
 mod problem;
+mod search;
 mod stream;
 mod walls;
 
@@ -94,6 +96,7 @@ pub fn router(site: Site, hosts: Hosts, assets: &Path) -> Router {
         .merge(parts())
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest));
     Router::new()
+        .route("/services/{name}/search", get(search::page))
         .route("/preferences", post(page::preferences))
         .route("/favicon.svg", get(page::icon))
         .route("/healthz", get(api::healthz))
@@ -105,8 +108,9 @@ pub fn router(site: Site, hosts: Hosts, assets: &Path) -> Router {
         .route("/api/services/{name}/pull", post(api::pull))
         .route("/api/services/{name}/pull/cancel", post(api::cancel_pull))
         .route("/api/images", get(api::images))
-        .route("/api/services/{name}/logs", get(api::logs))
-        .route("/api/services/{name}/container-logs", get(api::container_logs))
+        .route("/api/services/{name}/logs", get(logs::logs))
+        .route("/api/services/{name}/search", get(logs::search))
+        .route("/api/services/{name}/container-logs", get(logs::container_logs))
         .route("/api/stream", get(stream::stream))
         .route("/api/fn/{function}", post(page::server_function))
         .route("/api/{*rest}", any(problem::no_such_place))

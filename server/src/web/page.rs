@@ -1,7 +1,7 @@
 //! The page, rendered from what is known now, and the small things around it.
 
 use super::{Site, parts};
-use crate::logs::{Selected, Selection};
+use crate::history::{Anchor, Filter, Selection};
 use app::api::ApiError;
 use app::locales::Lang;
 use app::model::{Explained, LevelCounts, ServiceName};
@@ -49,7 +49,8 @@ pub async fn render(
     let mut boot = boot(&site, route, request.headers(), request.uri().query());
     boot.explained = explained;
     boot.parts = parts_of(&site, &boot).await;
-    boot.parts.0.extend(logs(&site, &boot, request.headers(), request.uri().query()));
+    let logs = logs(&site, &boot, request.headers(), request.uri().query()).await;
+    boot.parts.0.extend(logs);
     written(site, boot, status, request).await
 }
 
@@ -63,7 +64,7 @@ pub async fn render_with(
 ) -> Response {
     let mut boot = boot(&site, route, request.headers(), None);
     boot.parts = parts_of(&site, &boot).await;
-    boot.parts.0.extend(logs(&site, &boot, request.headers(), None));
+    boot.parts.0.extend(logs(&site, &boot, request.headers(), None).await);
     boot.parts.0.retain(|(id, _)| *id != part.0);
     boot.parts.0.push(part);
     written(site, boot, status, request).await
@@ -80,6 +81,11 @@ async fn parts_of(site: &Site, boot: &Boot) -> Parts {
 /// The language of a request: chosen, or the browser's.
 pub fn language(headers: &HeaderMap) -> Lang {
     cookie(headers, "lang").and_then(Lang::parse).unwrap_or_else(|| accepted(headers))
+}
+
+/// The theme of a request: chosen, or the system's.
+pub fn theme(headers: &HeaderMap) -> Theme {
+    cookie(headers, "theme").and_then(Theme::parse).unwrap_or_default()
 }
 
 async fn written(site: Site, boot: Boot, status: StatusCode, request: Request<Body>) -> Response {
@@ -124,7 +130,7 @@ fn boot(site: &Site, route: Route, headers: &HeaderMap, query: Option<&str>) -> 
     }
     Boot {
         lang: language(headers),
-        theme: cookie(headers, "theme").and_then(Theme::parse).unwrap_or_default(),
+        theme: theme(headers),
         links: site.links.to_vec(),
         refusal: refusal(query),
         explained: None,
@@ -137,16 +143,20 @@ fn boot(site: &Site, route: Route, headers: &HeaderMap, query: Option<&str>) -> 
 }
 
 /// The log windows: the live log, and the run that the address names.
-fn logs(site: &Site, boot: &Boot, headers: &HeaderMap, query: Option<&str>) -> Option<(String, String)> {
+async fn logs(
+    site: &Site,
+    boot: &Boot,
+    headers: &HeaderMap,
+    query: Option<&str>,
+) -> Option<(String, String)> {
     let summary = boot.log.as_ref()?;
     let service = summary.service.clone();
-    let feed = site.fleet.feed(&service)?;
     let title =
         site.fleet.world().service(&service).map_or_else(String::new, |service| service.title.clone());
     let live = LogPane {
         title,
         run: summary.run,
-        started: feed.ends(summary.run).map(|(started, ..)| started),
+        started: summary.run.and_then(|run| site.fleet.started(run)),
         counts: summary.counts,
         first: summary.first,
         last: summary.last,
@@ -156,35 +166,42 @@ fn logs(site: &Site, boot: &Boot, headers: &HeaderMap, query: Option<&str>) -> O
         service,
     };
     let named = |name: &str| query?.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
-    let run =
-        named("run").and_then(|run| run.parse().ok()).filter(|_| matches!(boot.route, Route::Service { .. }));
-    let past = run.map(|run| {
-        let (started, first, last) = match feed.ends(Some(run)) {
-            Some((started, first, last)) => (Some(started), first, last),
-            None => (None, 0, 0),
-        };
-        let line: Option<u64> = named("line").and_then(|line| line.parse().ok());
-        let around = Selection {
-            run: Some(run),
-            around: Some(line.unwrap_or(last)),
-            limit: TAIL,
-            ..Selection::default()
-        };
-        let found = if started.is_some() { feed.select(&around) } else { Selected::default() };
-        LogPane {
-            run: Some(run),
-            started,
-            counts: LevelCounts::default(),
-            first,
-            last,
-            lines: found.json_lines.lines().filter_map(|line| serde_json::from_str(line).ok()).collect(),
-            line,
-            query: named("q").map(percent_decode).unwrap_or_default(),
-            ..live.clone()
+    let run = named("run").and_then(|run| run.parse().ok());
+    let past = match run.filter(|_| matches!(boot.route, Route::Service { .. })) {
+        Some(run) => {
+            let line = named("line").and_then(|line| line.parse().ok());
+            let query = named("q").map(percent_decode).unwrap_or_default();
+            Some(past(site, &live, run, line, query).await)
         }
-    });
+        None => None,
+    };
     let view = cookie(headers, "log").map(LogView::parse).unwrap_or_default();
     Some(("logs".to_owned(), app::parts::logs(&LogsView { view, live, past }, boot.lang)))
+}
+
+/// The window on one run: the lines around the one that is named, else its last ones. Without lines when it is not kept.
+async fn past(site: &Site, live: &LogPane, run: u64, line: Option<u64>, query: String) -> LogPane {
+    let (history, feed, service) =
+        (site.fleet.history().clone(), site.fleet.feed(&live.service), live.service.clone());
+    let read = tokio::task::spawn_blocking(move || {
+        let view = history.view(&service, Some(run), feed.as_deref()).ok().flatten()?;
+        let (first, last) = (view.first(), view.last());
+        let at = Anchor::Around(line.unwrap_or(last));
+        let lines = view.select(&Selection { at, before: None, filter: Filter::default(), limit: TAIL });
+        Some((first, last, lines))
+    });
+    let (first, last, lines) = read.await.ok().flatten().unwrap_or_default();
+    LogPane {
+        run: Some(run),
+        started: site.fleet.started(run),
+        counts: LevelCounts::default(),
+        first,
+        last,
+        lines: lines.lines().filter_map(|line| serde_json::from_str(line).ok()).collect(),
+        line,
+        query,
+        ..live.clone()
+    }
 }
 
 /// What a form without JavaScript was told: server functions put it into the address that they send the browser back to.

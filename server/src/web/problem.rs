@@ -20,6 +20,11 @@ impl Problem {
         Self { status, title, detail: detail.into() }
     }
 
+    /// What exactly is wrong.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// A parameter that is not allowed.
     pub fn parameter(name: &str, value: &str, allowed: &str) -> Self {
         let value: String = value.chars().take(80).collect();

@@ -3,6 +3,7 @@
 use super::{WORDS, gib_tenths, number, tenths};
 use crate::locales::PartWords;
 use crate::model::*;
+use crate::parts::moment;
 use crate::parts::view::{Fit, LeftOut, Misread, Pace, Remark, Token, Trouble};
 
 pub(crate) static PARTS: PartWords = PartWords {
@@ -234,6 +235,59 @@ pub(crate) static PARTS: PartWords = PartWords {
     run_missing: "The lines of this run are not kept any more.",
     position: "Position in the run",
     jump_to_time: "Jump to a time",
+
+    search: "Search",
+    search_title: |service| format!("Search in the logs of {service}"),
+    search_back: "Back to the service",
+    search_text: "Text",
+    search_in: "In",
+    search_current: "the current run",
+    search_all: "all runs",
+    search_run: |run, started| match started {
+        Some(started) => format!("run {run} of {}", moment(started)),
+        None => format!("run {run}"),
+    },
+    search_regex: "Regular expression",
+    search_levels: "Levels",
+    search_other: "without level",
+    search_context: "Lines around each hit",
+    search_narrow: "Time, stream, source",
+    search_pipe: "Stream",
+    search_both: "both",
+    search_source: "Source",
+    search_from: "From",
+    search_to: "To",
+    search_place: |run, seq| format!("Run {run}, line {}", number(seq)),
+    search_previous: "Previous hit",
+    search_next: "Next hit",
+    search_far: |it| {
+        let found = match (it.matches, it.done) {
+            (0, true) => "Nothing found".to_owned(),
+            (1, _) => "1 line found".to_owned(),
+            (n, _) => format!("{} lines found", number(n)),
+        };
+        let seconds = match it.took_ms {
+            ms @ ..1000 => format!("{ms} ms"),
+            ms => format!("{} s", tenths(u32::try_from(ms / 100).unwrap_or(u32::MAX), '.')),
+        };
+        let size = format!("{} MB", number(it.bytes / 1_000_000));
+        if it.done {
+            format!("{found}. {} lines, {size} searched in {seconds}.", number(it.lines))
+        } else {
+            format!("{found} so far. Searching: {} of {} lines.", number(it.lines), number(it.of_lines))
+        }
+    },
+    search_shown: |shown| format!("The latest {} are shown; narrow the search to see others.", number(shown)),
+    search_damaged: |blocks| {
+        format!("{blocks} blocks of the log could not be read: what is in them is missing here.")
+    },
+    search_left_out: |runs| format!("{runs} older runs were not searched."),
+    search_timeline: "Found lines over time",
+    search_timeline_hint: "Found lines over time, per level. Choose a bar to search within it.",
+    search_bar: |from, to, lines| {
+        let lines = if lines == 1 { "1 line".to_owned() } else { format!("{} lines", number(lines)) };
+        format!("{from} to {to}: {lines}")
+    },
 };
 
 fn misread(why: &Misread) -> String {

@@ -3,6 +3,7 @@
 use super::{WORDS, gib_tenths, number, plural, tenths};
 use crate::locales::PartWords;
 use crate::model::*;
+use crate::parts::moment;
 use crate::parts::view::{Fit, LeftOut, Misread, Pace, Remark, Token, Trouble};
 
 pub(crate) static PARTS: PartWords = PartWords {
@@ -238,6 +239,61 @@ pub(crate) static PARTS: PartWords = PartWords {
     run_missing: "Строки этого запуска уже не хранятся.",
     position: "Место в запуске",
     jump_to_time: "Перейти ко времени",
+
+    search: "Найти",
+    search_title: |service| format!("Поиск в журналах: {service}"),
+    search_back: "Назад к сервису",
+    search_text: "Текст",
+    search_in: "Где",
+    search_current: "в текущем запуске",
+    search_all: "во всех запусках",
+    search_run: |run, started| match started {
+        Some(started) => format!("в запуске {run} от {}", moment(started)),
+        None => format!("в запуске {run}"),
+    },
+    search_regex: "Регулярное выражение",
+    search_levels: "Уровни",
+    search_other: "без уровня",
+    search_context: "Строк вокруг каждой",
+    search_narrow: "Время, поток, источник",
+    search_pipe: "Поток",
+    search_both: "оба",
+    search_source: "Источник",
+    search_from: "С",
+    search_to: "До",
+    search_place: |run, seq| format!("Запуск {run}, строка {}", number(seq)),
+    search_previous: "Предыдущая строка",
+    search_next: "Следующая строка",
+    search_far: |it| {
+        let lines = |n: u64| format!("{} {}", number(n), plural(n, "строка", "строки", "строк"));
+        let seconds = match it.took_ms {
+            ms @ ..1000 => format!("{ms} мс"),
+            ms => format!("{} с", tenths(u32::try_from(ms / 100).unwrap_or(u32::MAX), ',')),
+        };
+        let size = format!("{} МБ", number(it.bytes / 1_000_000));
+        let found = if it.matches == 0 && it.done {
+            "Ничего не найдено".to_owned()
+        } else {
+            format!("Найдено: {}", lines(it.matches))
+        };
+        if it.done {
+            format!("{found}. Просмотрено: {}, {size}, {seconds}.", lines(it.lines))
+        } else {
+            format!("{found}. Идёт поиск: {} из {}.", number(it.lines), lines(it.of_lines))
+        }
+    },
+    search_shown: |shown| {
+        format!("Показаны последние {}; чтобы увидеть другие, сузьте поиск.", number(shown))
+    },
+    search_damaged: |blocks| {
+        format!("Не удалось прочитать блоков журнала: {blocks}; строк из них здесь нет.")
+    },
+    search_left_out: |runs| format!("Более старые запуски не просмотрены: {runs}."),
+    search_timeline: "Найденные строки по времени",
+    search_timeline_hint: "Найденные строки по времени и уровням. Выберите столбец, чтобы искать в его пределах.",
+    search_bar: |from, to, lines| {
+        format!("{from} – {to}: {} {}", number(lines), plural(lines, "строка", "строки", "строк"))
+    },
 };
 
 fn misread(why: &Misread) -> String {

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::vllm::grammar;
-use app::model::Level;
 use std::time::Instant;
 
 fn measure(name: &str, line: &str, lines: usize, frame_lines: usize) {
@@ -83,15 +82,4 @@ fn memory_and_reading() {
         bytes as f64 / 1e6,
         started.elapsed().as_secs_f64() * 1e3
     );
-    for (name, query, levels) in [
-        ("absent word", "zebra", vec![]),
-        ("frequent word", "LYDIA", vec![Level::Info]),
-        ("unicode", "größe", vec![]),
-    ] {
-        let started = Instant::now();
-        let selection =
-            Selection { query: query.into(), levels, limit: 1000, after: Some(0), ..Selection::default() };
-        let found = feed.select(&selection).count;
-        println!("select {name}: {found} found in {:.1} ms", started.elapsed().as_secs_f64() * 1e3);
-    }
 }

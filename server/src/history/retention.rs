@@ -1,0 +1,137 @@
+//! What is kept, and what goes: the oldest runs first, the current run and the one before never as a whole.
+
+use super::History;
+use super::files::{folder_bytes, segments};
+use app::model::ServiceName;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+/// How much is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Bytes of all services; a tenth of the disk when `None`, but no more than 20 GiB.
+    pub total: Option<u64>,
+    /// Bytes of one service; half of the total when `None`.
+    pub service: Option<u64>,
+    /// Days; for ever when 0.
+    pub days: u64,
+}
+
+/// Most that is kept where nobody said anything.
+const DEFAULT_TOTAL: u64 = 20 << 30;
+
+/// A run on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeptRun {
+    /// Its number.
+    pub run: u64,
+    /// Bytes on disk.
+    pub bytes: u64,
+    changed: SystemTime,
+}
+
+/// Free bytes and all bytes of the disk that a folder lies on, or will lie on.
+pub fn free_bytes(folder: &Path) -> Option<(u64, u64)> {
+    let there = folder.ancestors().find(|folder| folder.exists())?;
+    let disk = rustix::fs::statvfs(there).ok()?;
+    Some((disk.f_bavail.saturating_mul(disk.f_frsize), disk.f_blocks.saturating_mul(disk.f_frsize)))
+}
+
+/// The room that stays free on a disk of this size: 2 % of it, but no more than 256 MiB.
+pub const fn floor(size: u64) -> u64 {
+    let share = size / 50;
+    if share < 256 << 20 { share } else { 256 << 20 }
+}
+
+impl History {
+    /// The runs of a service that are on disk, the oldest first.
+    pub fn kept(&self, service: &str) -> Vec<KeptRun> {
+        let Ok(entries) = std::fs::read_dir(self.root.join(service)) else { return Vec::new() };
+        let mut runs: Vec<KeptRun> = entries
+            .flatten()
+            .filter_map(|entry| {
+                let run = entry.file_name().to_str()?.parse().ok()?;
+                let files = std::fs::read_dir(entry.path()).ok()?;
+                let changed = files.flatten().filter_map(|file| file.metadata().ok()?.modified().ok()).max();
+                let changed = changed.or_else(|| entry.metadata().ok()?.modified().ok())?;
+                Some(KeptRun { run, bytes: folder_bytes(&entry.path()), changed })
+            })
+            .collect();
+        runs.sort_by_key(|kept| kept.run);
+        runs
+    }
+
+    /// Deletes what is too old or too much. Of each service the last two runs are kept; where even they are too much, they
+    /// lose their oldest segments. Returns the runs that are gone.
+    pub fn tidy(&self, now: SystemTime) -> Vec<(String, u64)> {
+        let Ok(entries) = std::fs::read_dir(&self.root) else { return Vec::new() };
+        let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        let mut kept: BTreeMap<String, Vec<KeptRun>> = names
+            .filter(|name| ServiceName::parse(name).is_ok())
+            .map(|name| (name.clone(), self.kept(&name)))
+            .collect();
+        let size = free_bytes(&self.root).map_or(u64::MAX, |(_, size)| size);
+        let total = self.bounds.total.unwrap_or_else(|| DEFAULT_TOTAL.min(size / 10));
+        let per_service = self.bounds.service.unwrap_or(total / 2);
+        let mut gone = Vec::new();
+        let mut delete = |service: &str, runs: &mut Vec<KeptRun>| {
+            let run = runs.remove(0);
+            let folder = self.root.join(service).join(run.run.to_string());
+            self.indexes.forget(&folder);
+            if let Err(error) = std::fs::remove_dir_all(&folder) {
+                tracing::warn!(folder = %folder.display(), %error, "an old log cannot be deleted");
+            } else {
+                gone.push((service.to_owned(), run.run));
+            }
+        };
+        let oldest_age = Duration::from_secs(self.bounds.days.saturating_mul(86_400));
+        for (service, runs) in &mut kept {
+            let too_old = |run: &KeptRun| {
+                self.bounds.days > 0 && now.duration_since(run.changed).is_ok_and(|age| age > oldest_age)
+            };
+            while runs.len() > 2 && (runs.first().is_some_and(too_old) || bytes_of(runs) > per_service) {
+                delete(service, runs);
+            }
+        }
+        while kept.values().map(|runs| bytes_of(runs)).sum::<u64>() > total {
+            let oldest = kept
+                .iter_mut()
+                .filter(|(_, runs)| runs.len() > 2)
+                .min_by_key(|(_, runs)| runs.first().map(|run| run.changed));
+            let Some((service, runs)) = oldest else { break };
+            delete(service, runs);
+        }
+        let services = kept.len().max(1) as u64;
+        for (service, runs) in &kept {
+            // The last two share what there is.
+            let most = per_service.min(total / services) / 2;
+            for run in runs {
+                self.shorten(&self.root.join(service).join(run.run.to_string()), run.bytes, most);
+            }
+        }
+        gone
+    }
+
+    /// Deletes a run's oldest segments until it is small enough; the last one stays.
+    fn shorten(&self, folder: &Path, bytes: u64, most: u64) {
+        let mut bytes = bytes;
+        let found: Vec<PathBuf> =
+            segments(folder).unwrap_or_default().into_iter().map(|(_, path)| path).collect();
+        for path in found.iter().take(found.len().saturating_sub(1)) {
+            if bytes <= most {
+                break;
+            }
+            let length = std::fs::metadata(path).map_or(0, |meta| meta.len());
+            self.indexes.forget(path);
+            if std::fs::remove_file(path).is_ok() {
+                tracing::info!(segment = %path.display(), "the oldest lines of a long log were deleted");
+                bytes = bytes.saturating_sub(length);
+            }
+        }
+    }
+}
+
+fn bytes_of(runs: &[KeptRun]) -> u64 {
+    runs.iter().map(|run| run.bytes).sum()
+}

@@ -1,0 +1,353 @@
+//! One run as it can be read now: its blocks on disk, and behind them what only the tail or the memory has.
+//!
+//! A view is a still picture: what comes later is not in it, and what is deleted meanwhile stays readable through the open
+//! files. A block that cannot be read is counted and left out.
+
+use super::block::{BLOCK_BYTES, Head, Record, pack};
+use super::columns::{Columns, Line};
+use super::files::{Found, Indexes, TAIL, is_ended, segments, tail_lines};
+use super::filter::Filter;
+use crate::logs::{Decoder, Feed};
+use app::model::{LevelCounts, Timestamp};
+use std::borrow::Cow;
+use std::fs::File;
+use std::io;
+use std::ops::{ControlFlow, RangeInclusive};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Where a block's lines are.
+#[derive(Debug)]
+enum Place {
+    Disk(Arc<File>, Found),
+    Memory(Columns),
+}
+
+/// A block of a view.
+#[derive(Debug)]
+pub struct Piece {
+    /// What is in it; of lines in memory only what a search asks.
+    pub head: Head,
+    place: Place,
+}
+
+/// What became of reading a block.
+#[derive(Debug)]
+pub enum Opened<'a> {
+    /// Its lines.
+    Lines(Cow<'a, Columns>),
+    /// None of them can be wanted.
+    Unwanted,
+    /// It cannot be read.
+    Damaged,
+}
+
+impl Piece {
+    fn memory(columns: Columns) -> Option<Self> {
+        let mut head = Vec::new();
+        pack(&columns, 0, false, &mut head);
+        Some(Self { head: Head::read(&head).ok()?, place: Place::Memory(columns) })
+    }
+
+    /// Whether it has to be read from a disk.
+    pub const fn is_on_disk(&self) -> bool {
+        matches!(self.place, Place::Disk(..))
+    }
+
+    /// Its lines, where the filter can want any.
+    pub fn open(&self, filter: &Filter) -> Opened<'_> {
+        if !filter.may_take(&self.head) {
+            return Opened::Unwanted;
+        }
+        let (file, found) = match &self.place {
+            Place::Memory(columns) => {
+                let wanted = filter.may_take_text(&columns.text, &columns.names);
+                return if wanted { Opened::Lines(Cow::Borrowed(columns)) } else { Opened::Unwanted };
+            }
+            Place::Disk(file, found) => (file, found),
+        };
+        let read = || -> io::Result<Option<Columns>> {
+            let body = found.body(file)?;
+            let text = self.head.text(&body).map_err(super::files::damaged)?;
+            let rest = self.head.rest(&body).map_err(super::files::damaged)?;
+            let names = Head::names(&rest).map_err(super::files::damaged)?;
+            if !filter.may_take_text(&text, &names) {
+                return Ok(None);
+            }
+            self.head.columns(text, &rest).map(Some).map_err(super::files::damaged)
+        };
+        match read() {
+            Ok(Some(columns)) => Opened::Lines(Cow::Owned(columns)),
+            Ok(None) => Opened::Unwanted,
+            Err(error) => {
+                tracing::warn!(%error, first = self.head.first, "a block of a log cannot be read");
+                Opened::Damaged
+            }
+        }
+    }
+}
+
+/// One run as it can be read now.
+#[derive(Debug)]
+pub struct View {
+    /// Its number.
+    pub run: u64,
+    /// Its blocks, in order.
+    pub pieces: Vec<Piece>,
+    /// Behind which line how many are missing that nobody can bring back; 0 where it is not known how many.
+    pub gaps: Vec<(u64, u64)>,
+    /// All lines up to the end of the run are here.
+    pub ended: bool,
+}
+
+/// From which end lines are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// The first ones first.
+    Forwards,
+    /// The last ones first.
+    Backwards,
+}
+
+impl View {
+    /// Reads what the folder has of a run, and what a feed has behind it. `None` when neither knows it.
+    pub fn read(folder: &Path, indexes: &Indexes, run: u64, feed: Option<&Feed>) -> io::Result<Option<Self>> {
+        let mut view = Self { run, pieces: Vec::new(), gaps: Vec::new(), ended: false };
+        let mut last = 0;
+        let mut known = false;
+        for (_, path) in segments(folder)? {
+            let file = match File::open(&path) {
+                Ok(file) => Arc::new(file),
+                // Deleted since the folder was read: it was the oldest.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            known = true;
+            let index = indexes.of(&path, &file)?;
+            for found in &index.records {
+                match found.head.record {
+                    Record::Lines if found.head.first > last => {
+                        last = found.head.end() - 1;
+                        let place = Place::Disk(file.clone(), *found);
+                        view.pieces.push(Piece { head: found.head, place });
+                    }
+                    Record::Gap => view.gaps.push((found.head.first.saturating_sub(1), found.head.missing)),
+                    Record::Lines | Record::End => {}
+                }
+            }
+            view.ended = is_ended(&index.records);
+        }
+        let here = feed.and_then(|feed| feed.kept(run));
+        let from_tail = here.is_none_or(|(first, _)| first > last + 1);
+        if from_tail && let Ok(file) = File::open(folder.join(TAIL)) {
+            known = true;
+            let (lines, _) = tail_lines(&file, last)?;
+            if !lines.is_empty() {
+                last = lines.end() - 1;
+                view.pieces.extend(Piece::memory(lines));
+                view.ended = false;
+            }
+        }
+        if let (Some(feed), Some(_)) = (feed, here) {
+            known = true;
+            view.add_memory(feed, last);
+        }
+        Ok(known.then_some(view))
+    }
+
+    fn add_memory(&mut self, feed: &Feed, last: u64) {
+        let Some((_, chunks)) = feed.chunks(Some(self.run), last) else { return };
+        let mut decoder = Decoder::default();
+        let mut columns = Columns::default();
+        for stored in chunks.iter().flat_map(|chunk| chunk.lines()).filter(|stored| stored.seq > last) {
+            decoder.read(stored.level, stored.stream, stored.json, |parts| {
+                let line = Line::of(stored.seq, &parts);
+                if columns.text.len() >= BLOCK_BYTES || !columns.takes(&line) {
+                    self.pieces.extend(Piece::memory(std::mem::take(&mut columns)));
+                }
+                columns.push(&line);
+            });
+        }
+        if !columns.is_empty() {
+            self.pieces.extend(Piece::memory(columns));
+            self.ended = false;
+        }
+    }
+
+    /// The first line that can be had; one more than [`View::last`] where there is none.
+    pub fn first(&self) -> u64 {
+        self.pieces.first().map_or(1, |piece| piece.head.first)
+    }
+
+    /// The last line; 0 where there is none.
+    pub fn last(&self) -> u64 {
+        self.pieces.last().map_or(0, |piece| piece.head.end() - 1)
+    }
+
+    /// How many lines can be had.
+    pub fn lines(&self) -> u64 {
+        self.pieces.iter().map(|piece| u64::from(piece.head.count)).sum()
+    }
+
+    /// Lines per level.
+    pub fn counts(&self) -> LevelCounts {
+        let mut counts = LevelCounts::default();
+        self.pieces.iter().for_each(|piece| piece.head.add_counts(&mut counts));
+        counts
+    }
+
+    /// The earliest and the latest time of its lines, in milliseconds since the Unix epoch.
+    pub fn times(&self) -> Option<(i64, i64)> {
+        let heads = || self.pieces.iter().map(|piece| piece.head);
+        Some((heads().map(|head| head.from_ms).min()?, heads().map(|head| head.to_ms).max()?))
+    }
+
+    /// The first line at or after this time; behind the last one where there is none.
+    pub fn line_at(&self, ms: i64) -> u64 {
+        let filter = Filter { from_ms: Some(ms), ..Filter::default() };
+        let mut found = None;
+        self.visit(0..=u64::MAX, Direction::Forwards, &filter, |line, _| {
+            found = Some(line.seq);
+            ControlFlow::Break(())
+        });
+        found.unwrap_or_else(|| self.last() + 1)
+    }
+
+    /// Shows the wanted lines one by one, with the block that each is in, until `see` has seen enough. Returns how many
+    /// blocks could not be read.
+    pub fn visit(
+        &self,
+        numbers: RangeInclusive<u64>,
+        direction: Direction,
+        filter: &Filter,
+        mut see: impl FnMut(&Line<'_>, &Columns) -> ControlFlow<()>,
+    ) -> usize {
+        let mut damaged = 0;
+        let from = self.pieces.partition_point(|piece| piece.head.end() <= *numbers.start());
+        let until = self.pieces.partition_point(|piece| piece.head.first <= *numbers.end());
+        let pieces = self.pieces.get(from..until).unwrap_or_default();
+        let mut piece = |piece: &Piece| {
+            let columns = match piece.open(filter) {
+                Opened::Lines(columns) => columns,
+                Opened::Unwanted => return ControlFlow::Continue(()),
+                Opened::Damaged => {
+                    damaged += 1;
+                    return ControlFlow::Continue(());
+                }
+            };
+            let mut line = |index: usize| match columns.line(index) {
+                Some(line) if numbers.contains(&line.seq) => see(&line, &columns),
+                _ => ControlFlow::Continue(()),
+            };
+            if filter.takes_all() {
+                let place =
+                    |seq: u64| usize::try_from(seq.saturating_sub(columns.first)).unwrap_or(usize::MAX);
+                let places =
+                    place(*numbers.start())..place(numbers.end().saturating_add(1)).min(columns.len());
+                return match direction {
+                    Direction::Forwards => { places }.try_for_each(&mut line),
+                    Direction::Backwards => places.rev().try_for_each(&mut line),
+                };
+            }
+            let wanted = filter.within(&columns);
+            match direction {
+                Direction::Forwards => wanted.into_iter().try_for_each(&mut line),
+                Direction::Backwards => wanted.into_iter().rev().try_for_each(&mut line),
+            }
+        };
+        let _ = match direction {
+            Direction::Forwards => pieces.iter().try_for_each(&mut piece),
+            Direction::Backwards => pieces.iter().rev().try_for_each(&mut piece),
+        };
+        damaged
+    }
+}
+
+/// Which lines of a run, and how many.
+#[derive(Clone, Debug)]
+pub struct Selection {
+    /// Where.
+    pub at: Anchor,
+    /// Only lines before this one.
+    pub before: Option<u64>,
+    /// Which.
+    pub filter: Filter,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// Where lines are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Anchor {
+    /// The last ones.
+    End,
+    /// Those behind this line.
+    After(u64),
+    /// Those around this line.
+    Around(u64),
+    /// Those around the first line at or after this time, in milliseconds since the Unix epoch.
+    At(i64),
+}
+
+impl View {
+    /// The selected lines, in order, as JSON lines.
+    pub fn select(&self, wanted: &Selection) -> String {
+        let last = wanted.before.map_or(u64::MAX, |before| before.saturating_sub(1));
+        let take = |numbers: RangeInclusive<u64>, direction, limit: usize| {
+            let mut lines = Vec::new();
+            if limit > 0 && !numbers.is_empty() {
+                self.visit(numbers, direction, &wanted.filter, |line, _| {
+                    let mut json = String::new();
+                    write_line(&mut json, line);
+                    json.push('\n');
+                    lines.push(json);
+                    if lines.len() == limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                });
+            }
+            lines
+        };
+        let middle = match wanted.at {
+            Anchor::End => {
+                let mut lines = take(0..=last, Direction::Backwards, wanted.limit);
+                lines.reverse();
+                return lines.concat();
+            }
+            Anchor::After(after) => {
+                return take(after.saturating_add(1)..=last, Direction::Forwards, wanted.limit).concat();
+            }
+            Anchor::Around(seq) => seq,
+            Anchor::At(ms) => self.line_at(ms),
+        };
+        let mut behind = take(middle..=last, Direction::Forwards, wanted.limit);
+        let mut before = take(0..=middle.saturating_sub(1).min(last), Direction::Backwards, wanted.limit);
+        let half = wanted.limit / 2;
+        // What one side has too little of, the other gives.
+        let keep = half.max(wanted.limit.saturating_sub(behind.len())).min(before.len());
+        before.truncate(keep);
+        behind.truncate(wanted.limit - before.len());
+        before.reverse();
+        before.extend(behind);
+        before.concat()
+    }
+}
+
+/// Appends a line's JSON array as the wire has it.
+pub fn write_line(out: &mut String, line: &Line<'_>) {
+    crate::logs::push_stored(out, line.seq, &line.parts());
+}
+
+/// Appends a line as plain text: time, level, source, text.
+pub fn write_text(out: &mut String, line: &Line<'_>) {
+    use std::fmt::Write;
+    let _ = write!(out, "{}", Timestamp::from_millis(line.ms));
+    if line.level != app::model::Level::Other {
+        out.push(' ');
+        line.level.as_str().chars().for_each(|c| out.push(c.to_ascii_uppercase()));
+    }
+    if !line.source.is_empty() {
+        let _ = write!(out, " ({})", line.source);
+    }
+    out.push(' ');
+    out.push_str(line.text);
+    out.push('\n');
+}

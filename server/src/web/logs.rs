@@ -1,0 +1,431 @@
+//! Logs over plain HTTP, from memory and disk: pages of lines, searches, downloads. For scripts, for the page's own loading
+//! of what is not in its stream, and for a log without a browser.
+//!
+//! Answers of any length are written as they are read, a piece at a time; a reader that takes nothing for a minute is left.
+
+use super::Site;
+use super::api::name;
+use super::problem::Problem;
+use crate::history::{
+    Anchor, Answer, Direction, Filter, Hit, Query as TextQuery, Search, Selection, View, write_line,
+    write_text,
+};
+use app::model::{Level, LogPosition, ServiceName, Stream, Timestamp};
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::ops::ControlFlow;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Lines in one answer when nothing is asked for.
+const DEFAULT_LINES: usize = 1_000;
+/// Lines in one answer at most.
+const MOST_LINES: usize = 100_000;
+/// Hits that are shown when nothing is asked for, and at most.
+const DEFAULT_HITS: usize = 200;
+const MOST_HITS: usize = 10_000;
+/// Runs that one search looks through; older ones are left out, and told.
+const MOST_RUNS: usize = 500;
+/// Bytes of one piece of a long answer.
+const PIECE: usize = 64 << 10;
+/// Pieces on their way to a reader.
+const PIECES: usize = 4;
+/// How long a reader may take for one.
+const READER_LIMIT: Duration = Duration::from_secs(60);
+
+type Parameters = HashMap<String, String>;
+
+fn number<T: std::str::FromStr>(
+    parameters: &Parameters,
+    key: &str,
+    allowed: &str,
+) -> Result<Option<T>, Problem> {
+    let Some(text) = parameters.get(key).filter(|text| !text.is_empty()) else { return Ok(None) };
+    text.parse().map(Some).map_err(|_| Problem::parameter(key, text, allowed))
+}
+
+fn count(parameters: &Parameters, key: &str, usual: usize, most: usize) -> Result<usize, Problem> {
+    let allowed = format!("a number from 1 to {most}");
+    let count = number::<usize>(parameters, key, &allowed)?.unwrap_or(usual);
+    if (1..=most).contains(&count) {
+        Ok(count)
+    } else {
+        Err(Problem::parameter(key, &count.to_string(), &allowed))
+    }
+}
+
+fn time(parameters: &Parameters, key: &str) -> Result<Option<i64>, Problem> {
+    let Some(text) = parameters.get(key).filter(|text| !text.is_empty()) else { return Ok(None) };
+    // A plus sign of a zone is a space in an address.
+    let read = text.parse().ok().or_else(|| {
+        Timestamp::parse_nanos(&text.replace(' ', "+")).map(|ns| Timestamp::from_nanos(ns).millis())
+    });
+    let allowed = "a time such as 2026-11-22T12:00:00Z, or milliseconds since 1970";
+    read.map(Some).ok_or_else(|| Problem::parameter(key, text, allowed))
+}
+
+/// Which lines an address asks for.
+pub fn filter(parameters: &Parameters) -> Result<Filter, Problem> {
+    let mut levels = Vec::new();
+    for word in
+        parameters.get("levels").into_iter().flat_map(|levels| levels.split(',')).filter(|w| !w.is_empty())
+    {
+        let level: Level = word
+            .parse()
+            .map_err(|()| Problem::parameter("levels", word, "debug, info, warning, error and other"))?;
+        levels.push(level);
+    }
+    let stream = match parameters.get("stream").map(String::as_str) {
+        None | Some("") => None,
+        Some("stdout") => Some(Stream::Stdout),
+        Some("stderr") => Some(Stream::Stderr),
+        Some(other) => return Err(Problem::parameter("stream", other, "stdout or stderr")),
+    };
+    let regex = match parameters.get("regex").map(String::as_str) {
+        None | Some("" | "0") => false,
+        Some("1") => true,
+        Some(other) => return Err(Problem::parameter("regex", other, "0 or 1")),
+    };
+    let text = parameters.get("q").filter(|text| !text.is_empty());
+    let query = text
+        .map(|text| if regex { TextQuery::pattern(text) } else { TextQuery::words(text) })
+        .transpose()
+        .map_err(|why| {
+            Problem::parameter(
+                "q",
+                text.map_or("", String::as_str),
+                &format!("it is no regular expression: {why}"),
+            )
+        })?;
+    Ok(Filter {
+        levels,
+        stream,
+        source: parameters.get("source").filter(|text| !text.is_empty()).cloned(),
+        from_ms: time(parameters, "from")?,
+        to_ms: time(parameters, "to")?,
+        query,
+    })
+}
+
+fn unknown_run() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "Unknown run", "this run is not at hand")
+}
+
+fn failed(what: &str) -> Problem {
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "Failed", what)
+}
+
+fn busy() -> Problem {
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "Busy",
+        "too many searches and downloads are under way; try again",
+    )
+}
+
+/// A run of a service as it is now.
+async fn view(site: &Site, service: &ServiceName, run: Option<u64>) -> Result<View, Problem> {
+    let feed = site.fleet.feed(service);
+    if feed.is_none() && site.fleet.history().kept(service.as_str()).is_empty() {
+        return Err(app::api::ApiError::UnknownService { name: service.to_string() }.into());
+    }
+    let (history, service) = (site.fleet.history().clone(), service.clone());
+    let read = tokio::task::spawn_blocking(move || history.view(&service, run, feed.as_deref())).await;
+    match read {
+        Ok(Ok(view)) => view.ok_or_else(unknown_run),
+        Ok(Err(error)) => Err(failed(&format!("the run cannot be read: {error}"))),
+        Err(_) => Err(failed("the log could not be read")),
+    }
+}
+
+/// Lines of a run as JSON lines, or as text.
+pub async fn logs(
+    State(site): State<Site>,
+    Path(text): Path<String>,
+    Query(parameters): Query<Parameters>,
+) -> Result<Response, Problem> {
+    let service = name(&text)?;
+    let as_text = match parameters.get("format").map(String::as_str) {
+        None | Some("" | "jsonl") => false,
+        Some("text") => true,
+        Some(other) => return Err(Problem::parameter("format", other, "jsonl or text")),
+    };
+    let filter = filter(&parameters)?;
+    let mut run = number(&parameters, "run", "a run's number")?;
+    let before = number(&parameters, "before", "a line's number")?;
+    let mut at = Anchor::End;
+    if let Some(after) = number::<LogPosition>(&parameters, "after", "RUN.SEQ, such as 17.4203")? {
+        run = Some(after.run);
+        at = Anchor::After(after.seq);
+    }
+    if let Some(seq) = number(&parameters, "around", "a line's number")? {
+        at = Anchor::Around(seq);
+    }
+    if let Some(ms) = time(&parameters, "at")? {
+        at = Anchor::At(ms);
+    }
+    if parameters.get("download").is_some_and(|d| d == "1") {
+        return download(&site, &service, run, filter, as_text).await;
+    }
+    let limit = count(&parameters, "limit", DEFAULT_LINES, MOST_LINES)?;
+    let view = view(&site, &service, run).await?;
+    let mut headers = line_headers(&view, as_text);
+    let selection = Selection { at, before, filter, limit };
+    let body = tokio::task::spawn_blocking(move || {
+        let lines = view.select(&selection);
+        if as_text { plain(&lines) } else { lines }
+    });
+    let body = body.await.map_err(|_| failed("the log could not be searched"))?;
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    Ok((headers, body).into_response())
+}
+
+fn plain(json_lines: &str) -> String {
+    let mut out = String::new();
+    for line in json_lines.lines().filter_map(|json| serde_json::from_str::<app::model::Line>(json).ok()) {
+        let app::model::Line { seq, time, stream, level, source, text, kind, .. } = &line;
+        let line = crate::history::Line {
+            seq: *seq,
+            ms: time.millis(),
+            level: *level,
+            stream: *stream,
+            kind: *kind,
+            source,
+            text,
+            spans: "",
+        };
+        write_text(&mut out, &line);
+    }
+    out
+}
+
+fn line_headers(view: &View, as_text: bool) -> HeaderMap {
+    let kind = if as_text { "text/plain; charset=utf-8" } else { "application/jsonl; charset=utf-8" };
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    for (name, value) in [("x-run", view.run), ("x-first", view.first()), ("x-last", view.last())] {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from(value));
+    }
+    headers
+}
+
+/// The log as plain text, also of a service that does not run: `run`, `download=1`, and the filters of the lines.
+pub async fn container_logs(
+    State(site): State<Site>,
+    Path(text): Path<String>,
+    Query(parameters): Query<Parameters>,
+) -> Result<Response, Problem> {
+    let service = name(&text)?;
+    let run = number(&parameters, "run", "a run's number")?;
+    let mut response = download(&site, &service, run, filter(&parameters)?, true).await?;
+    if parameters.get("download").is_none_or(|d| d != "1") {
+        response.headers_mut().remove(header::CONTENT_DISPOSITION);
+    }
+    Ok(response)
+}
+
+/// Hands pieces of a long answer to whoever reads it.
+pub struct Pieces {
+    to: mpsc::Sender<Bytes>,
+    runtime: tokio::runtime::Handle,
+    piece: String,
+}
+
+impl Pieces {
+    /// Sends what `write` appends, once there is enough of it. `Break` when nobody reads any more.
+    pub fn write(&mut self, write: impl FnOnce(&mut String)) -> ControlFlow<()> {
+        write(&mut self.piece);
+        if self.piece.len() < PIECE { ControlFlow::Continue(()) } else { self.flush() }
+    }
+
+    /// Sends what there is.
+    pub fn flush(&mut self) -> ControlFlow<()> {
+        if self.piece.is_empty() {
+            return if self.to.is_closed() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+        }
+        let piece = Bytes::from(std::mem::take(&mut self.piece));
+        let sent = self.runtime.block_on(tokio::time::timeout(READER_LIMIT, self.to.send(piece)));
+        if matches!(sent, Ok(Ok(()))) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    }
+}
+
+/// A body that a thread of its own writes, as fast as it is read.
+pub async fn written(site: &Site, write: impl FnOnce(&mut Pieces) + Send + 'static) -> Result<Body, Problem> {
+    let place = site.fleet.history().may_scan().await.ok_or_else(busy)?;
+    let (to, from) = mpsc::channel::<Bytes>(PIECES);
+    let mut pieces = Pieces { to, runtime: tokio::runtime::Handle::current(), piece: String::new() };
+    tokio::task::spawn_blocking(move || {
+        let _place = place;
+        write(&mut pieces);
+        let _ = pieces.flush();
+    });
+    let body = futures::stream::unfold(from, |mut from| async move {
+        from.recv().await.map(|piece| (Ok::<_, Infallible>(piece), from))
+    });
+    Ok(Body::from_stream(body))
+}
+
+async fn download(
+    site: &Site,
+    service: &ServiceName,
+    run: Option<u64>,
+    filter: Filter,
+    as_text: bool,
+) -> Result<Response, Problem> {
+    let view = match view(site, service, run).await {
+        Ok(view) => view,
+        // A service that never ran has an empty log.
+        Err(_) if run.is_none() && site.fleet.feed(service).is_some() => {
+            View { run: 0, pieces: Vec::new(), gaps: Vec::new(), ended: false }
+        }
+        Err(problem) => return Err(problem),
+    };
+    let mut headers = line_headers(&view, as_text);
+    let ending = if as_text { "log" } else { "jsonl" };
+    let file = format!("attachment; filename=\"{service}-run-{}.{ending}\"", view.run);
+    if let Ok(value) = HeaderValue::from_str(&file) {
+        headers.insert(header::CONTENT_DISPOSITION, value);
+    }
+    let body = written(site, move |out| write_all(&view, &filter, as_text, out)).await?;
+    Ok((headers, body).into_response())
+}
+
+/// All wanted lines of a run. Text says where lines are missing; JSON lines carry their numbers.
+fn write_all(view: &View, filter: &Filter, as_text: bool, out: &mut Pieces) {
+    let mut next = 1;
+    let whole = filter.takes_all();
+    view.visit(0..=u64::MAX, Direction::Forwards, filter, |line, _| {
+        let missing = line.seq.saturating_sub(next);
+        next = line.seq + 1;
+        out.write(|text| {
+            if as_text {
+                if whole && missing > 0 {
+                    text.push_str(&format!("[{missing} lines before this are no longer kept]\n"));
+                }
+                write_text(text, line);
+            } else {
+                write_line(text, line);
+                text.push('\n');
+            }
+        })
+    });
+}
+
+/// The runs that a search looks through, the latest first; the second is how many are left out.
+pub async fn runs_to_search(
+    site: &Site,
+    service: &ServiceName,
+    run: Option<&str>,
+) -> Result<(Vec<View>, usize), Problem> {
+    let run = run.filter(|text| !text.is_empty());
+    if run != Some("all") {
+        let run = run
+            .map(|text| text.parse().map_err(|_| Problem::parameter("run", text, "a run's number, or all")));
+        return Ok((vec![view(site, service, run.transpose()?).await?], 0));
+    }
+    let feed = site.fleet.feed(service);
+    let (history, service) = (site.fleet.history().clone(), service.clone());
+    let read = tokio::task::spawn_blocking(move || {
+        let mut runs: Vec<u64> = history.kept(service.as_str()).iter().map(|kept| kept.run).collect();
+        if let Some(feed) = &feed {
+            let (current, previous) = feed.run_numbers();
+            runs.extend([previous, current].into_iter().flatten());
+        }
+        runs.sort_unstable();
+        runs.dedup();
+        let left_out = runs.len().saturating_sub(MOST_RUNS);
+        let views = runs.iter().rev().take(MOST_RUNS);
+        let views =
+            views.filter_map(|run| history.view(&service, Some(*run), feed.as_deref()).ok().flatten());
+        (views.collect(), left_out)
+    });
+    read.await.map_err(|_| failed("the log could not be read"))
+}
+
+/// What an address searches for.
+pub fn search_of(parameters: &Parameters) -> Result<Search, Problem> {
+    let context = number::<usize>(parameters, "context", "a number from 0 to 20")?.unwrap_or(0);
+    if context > 20 {
+        return Err(Problem::parameter("context", &context.to_string(), "a number from 0 to 20"));
+    }
+    let limit = count(parameters, "limit", DEFAULT_HITS, MOST_HITS)?;
+    Ok(Search { filter: filter(parameters)?, context, limit })
+}
+
+/// Found lines as JSON lines, as they are found: the latest first.
+pub async fn search(
+    State(site): State<Site>,
+    Path(text): Path<String>,
+    Query(parameters): Query<Parameters>,
+) -> Result<Response, Problem> {
+    let service = name(&text)?;
+    let search = search_of(&parameters)?;
+    let (views, left_out) =
+        runs_to_search(&site, &service, parameters.get("run").map(String::as_str)).await?;
+    let body = written(&site, move |out| {
+        let out = std::cell::RefCell::new(out);
+        let _ = search.run(
+            &views,
+            |hit| out.borrow_mut().write(|text| write_hit(text, &hit)),
+            |answer| {
+                let mut out = out.borrow_mut();
+                out.write(|text| write_answer(text, answer, left_out))?;
+                out.flush()
+            },
+        );
+    })
+    .await?;
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/jsonl; charset=utf-8")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    Ok((headers, body).into_response())
+}
+
+fn write_hit(text: &mut String, hit: &Hit) {
+    let lines = |text: &mut String, lines: &[crate::history::OwnLine]| {
+        for (index, line) in lines.iter().enumerate() {
+            if index > 0 {
+                text.push(',');
+            }
+            write_line(text, &line.line());
+        }
+    };
+    text.push_str(&format!("{{\"run\":{},\"line\":", hit.run));
+    write_line(text, &hit.line.line());
+    for (name, around) in [("before", &hit.before), ("after", &hit.after)] {
+        if !around.is_empty() {
+            text.push_str(&format!(",\"{name}\":["));
+            lines(text, around);
+            text.push(']');
+        }
+    }
+    text.push_str("}\n");
+}
+
+fn write_answer(text: &mut String, answer: &Answer, left_out: usize) {
+    let timeline = json!({
+        "from": Timestamp::from_millis(answer.timeline.from_ms),
+        "step_ms": answer.timeline.step_ms,
+        "levels": Level::ALL.map(Level::as_str),
+        "counts": answer.timeline.bins,
+    });
+    let line = json!({
+        "searched_lines": answer.lines,
+        "of_lines": answer.of_lines,
+        "searched_bytes": answer.bytes,
+        "matches": answer.matches,
+        "unreadable_blocks": answer.damaged,
+        "runs_left_out": left_out,
+        "timeline": timeline,
+        "done": answer.done,
+    });
+    text.push_str(&line.to_string());
+    text.push('\n');
+}
