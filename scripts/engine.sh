@@ -71,9 +71,10 @@ free_port() { python3 -c 'import socket; s=socket.socket(); s.bind(("127.0.0.1",
 	node -e 'const s=require("net").createServer().listen(0,"127.0.0.1",()=>{console.log(s.address().port);s.close()})'; }
 
 make_bridge() {
-	local n
+	local n taken
+	taken=$(ip -4 -o addr)
 	for n in $(seq 201 250); do
-		ip -4 -o addr | grep -q " 10\.213\.$n\." && continue
+		[[ $taken != *" 10.213.$n."* ]] || continue
 		ip link add "$BRIDGE" type bridge
 		ip addr add "10.213.$n.1/24" dev "$BRIDGE"
 		ip link set "$BRIDGE" up

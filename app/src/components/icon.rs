@@ -15,10 +15,12 @@ pub enum Icon {
     Restart,
     /// Adopt.
     Plus,
-    /// The next one.
+    /// Follow.
     Down,
+    /// The next one.
+    Next,
     /// The one before.
-    Up,
+    Before,
     /// Download.
     Download,
     /// The theme of the system.
@@ -60,7 +62,8 @@ pub fn icon(icon: Icon) -> AnyView {
         Icon::Stop => "M3 3h10v10H3z",
         Icon::Restart => "M8 2a6 6 0 0 1 4.5 2V1.5H14.5V7.5H8.5V5.5H11.3A4 4 0 1 0 12 8.5H14A6 6 0 1 1 8 2z",
         Icon::Plus => "M7 2h2v5h5v2H9v5H7V9H2V7h5z",
-        Icon::Up => "M7 15h2V6.8l3.3 3.3 1.4-1.4L8 3 2.3 8.7l1.4 1.4L7 6.8z",
+        Icon::Next => "M7 2h2v7.2l3.3-3.3 1.4 1.4L8 13 2.3 7.3l1.4-1.4L7 9.2z",
+        Icon::Before => "M7 14h2V6.8l3.3 3.3 1.4-1.4L8 3 2.3 8.7l1.4 1.4L7 6.8z",
         Icon::Down => "M7 1h2v8.2l3.3-3.3 1.4 1.4L8 13 2.3 7.3l1.4-1.4L7 9.2zM2 13.5h12v1.5H2z",
         Icon::Download => "M7 1h2v6.2l2.3-2.3 1.4 1.4L8 11 3.3 6.3l1.4-1.4L7 7.2zM2 10h2v3h8v-3h2v5H2z",
         Icon::System => "M1 2h14v10H9.5v1.5H12V15H4v-1.5h2.5V12H1zM2.8 3.8v6.4h10.4V3.8z",

@@ -43,7 +43,7 @@ fn window(pane: &Pane<'_>) -> AnyView {
             .into_any()
     };
     let about = if past {
-        it.started.map(|at| (more.pane_started)(&at.to_string())).unwrap_or_default()
+        it.started.map(|at| (more.pane_started)(&super::settings::moment(at))).unwrap_or_default()
     } else {
         it.run.map(|run| format!("{} {run}", words.run)).unwrap_or_default()
     };
@@ -116,10 +116,10 @@ fn search(pane: &Pane<'_>) -> AnyView {
             />
             <span class="matches" id=format!("{id}-matches")></span>
             <button type="button" data-do="previous" aria-label=more.previous_match title=more.previous_match>
-                {icon(Icon::Up)}
+                {icon(Icon::Before)}
             </button>
             <button type="button" data-do="next" aria-label=more.next_match title=more.next_match>
-                {icon(Icon::Down)}
+                {icon(Icon::Next)}
             </button>
             <button type="button" data-do="only" id=format!("{id}-only") aria-pressed="false">{more.only_matches}</button>
             <button type="submit" class="everywhere" name="run" value="all" title=more.search_everywhere>
@@ -165,10 +165,10 @@ fn close(pane: &Pane<'_>) -> AnyView {
 
 /// A checkbox of the window by its name.
 fn check(pane: &Pane<'_>, name: &str, label: impl IntoView + 'static, on: bool) -> AnyView {
-    let id = format!("{}-{name}", pane.id);
+    let (id, of) = (format!("{}-{name}", pane.id), format!("{}-{name}", pane.id));
     view! {
-        <label for=id.clone()>
-            <input type="checkbox" id=id.clone() checked=on autocomplete="off"/>
+        <label for=of>
+            <input type="checkbox" id=id checked=on autocomplete="off"/>
             {label}
         </label>
     }

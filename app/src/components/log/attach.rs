@@ -136,7 +136,7 @@ fn changed(feed: &Feed, event: &Event) {
     match id.split_once('-').map_or("", |(_, name)| name) {
         "lowest" => {
             if let Some(controls) = &feed.0.borrow().controls {
-                controls.from_lowest();
+                controls.choose_lowest();
             }
             feed.controls_changed();
         }

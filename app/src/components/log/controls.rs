@@ -69,7 +69,7 @@ impl Controls {
     }
 
     /// The levels from the lowest one on that was chosen; all for `other`.
-    pub fn from_lowest(&self) {
+    pub fn choose_lowest(&self) {
         let Ok(lowest) = self.value("lowest").parse::<Level>() else { return };
         for level in Level::ALL {
             if let Some(field) = self.field(level.as_str()) {

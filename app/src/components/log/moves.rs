@@ -123,9 +123,11 @@ impl Inner {
                 let beyond = if forward {
                     errors().find(|id| behind(*id))
                 } else {
-                    errors().take_while(|id| *id < from).last()
+                    errors().rev().find(|id| *id < from)
                 };
-                beyond.or_else(|| if forward { errors().next() } else { errors().last() }.filter(|_| wraps))
+                beyond.or_else(|| {
+                    if forward { errors().next() } else { errors().next_back() }.filter(|_| wraps)
+                })
             }
         }
     }

@@ -311,6 +311,7 @@ fn a_match_in_a_fold_is_counted_and_revealed() {
     narrow.set(&store, marking("needle", true), FOLD);
     assert_eq!(shown(&store, &narrow), ["1.2 needle"]);
     assert_eq!(narrow.reveal(&store, store.place(1, 3)), None, "it is left out");
+    assert_eq!((narrow.filter(), narrow.layout()), (&marking("needle", true), FOLD));
 }
 
 #[test]
@@ -726,4 +727,41 @@ fn the_newest_lines_can_be_let_go_of_and_come_again() {
     assert!(all(&store)[19].ends_with("xxx"));
     store.drop_newest(1000);
     assert_eq!((store.last(), all(&store).len(), store.has_room()), (None, 0, true));
+}
+
+#[test]
+fn a_selection_spreads_over_what_is_shown_and_over_what_is_folded_into_it() {
+    let mut store = Store::default();
+    let kinds = [LineKind::None, LineKind::Trace, LineKind::Probe, LineKind::Trace, LineKind::None];
+    for (kind, seq) in kinds.into_iter().zip(1..) {
+        store.line(1, &of(kind, seq, "x"));
+    }
+    let mut narrow = Narrow::default();
+    narrow.set(&store, Filter::default(), FOLD);
+    let spread = |narrow: &Narrow, from: u64, to: u64| -> Vec<u64> {
+        let ids = narrow.spread(&store, store.place(1, from), store.place(1, to));
+        ids.map(|id| id - store.first_id() + 1).collect()
+    };
+    assert_eq!(spread(&narrow, 4, 5), [2, 4, 5]);
+    assert_eq!(spread(&narrow, 1, 5), [1, 2, 4, 5]);
+    assert!(narrow.toggle(&store, store.place(1, 4)));
+    assert_eq!(spread(&narrow, 4, 5), [4, 5], "unfolded, each line is its own");
+}
+
+#[test]
+fn lines_that_follow_are_put_behind_without_doubles() {
+    let mut store = Store::bounded(8, 1 << 20);
+    store.begin(1, None);
+    for seq in 1..=5 {
+        store.line(1, &line(seq, Level::Info, "held"));
+    }
+    let mut more = Store::default();
+    for seq in [4, 5, 6, 7, 9, 10] {
+        more.line(1, &line(seq, Level::Info, "more"));
+    }
+    store.append(&more);
+    let wanted =
+        ["1.3 held", "1.4 held", "1.5 held", "1.6 more", "1.7 more", "gap Some(1)", "1.9 more", "1.10 more"];
+    assert_eq!(all(&store), wanted);
+    assert_eq!(store.last(), Some(10));
 }
