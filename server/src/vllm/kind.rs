@@ -85,15 +85,20 @@ pub fn of_access(text: &str) -> LineKind {
     let (Some(client), Some(request)) = (text.get(..quote), text.get(quote + 1..)) else {
         return LineKind::None;
     };
-    let mut words = request.splitn(3, ' ');
-    let (Some(method), Some(target), Some(rest)) = (words.next(), words.next(), words.next()) else {
+    let word = |text: &str| memchr::memchr(b' ', text.as_bytes());
+    let Some((method, rest)) = word(request).and_then(|at| request.split_at_checked(at)) else {
+        return LineKind::None;
+    };
+    let rest = rest.get(1..).unwrap_or_default();
+    let Some((target, rest)) = word(rest).and_then(|at| rest.split_at_checked(at)) else {
         return LineKind::None;
     };
     let plain = (1..=10).contains(&method.len()) && method.bytes().all(|b| b.is_ascii_uppercase());
     // The version is a word of its own behind which the quote closes.
-    let status = rest.strip_prefix("HTTP/").and_then(|rest| rest.split_once('"')?.1.strip_prefix(' '));
+    let closed = |rest: &str| memchr::memchr(b'"', rest.as_bytes());
+    let status = rest.strip_prefix(" HTTP/").and_then(|rest| rest.get(closed(rest)?..)?.strip_prefix("\" "));
     let Some(status) = status.filter(|_| plain && client.ends_with(" - ")) else { return LineKind::None };
-    let path = target.split_once('?').map_or(target, |(path, _)| path);
+    let path = memchr::memchr(b'?', target.as_bytes()).and_then(|at| target.get(..at)).unwrap_or(target);
     let probed = matches!(method, "GET" | "HEAD")
         && matches!(
             path.strip_suffix('/').unwrap_or(path),
