@@ -198,10 +198,12 @@ async function readBack(page: Page, everything: boolean) {
       await frame();
       let before = 0;
       for (const row of block.children) {
-        const seq = Number(row.getAttribute("data-seq")?.split(".")[1] ?? 0);
-        if (seq > 0 && before > 0 && seq !== before + 1) wrong += 1;
-        before = seq;
-        if (seq > 0) seen.add(row.getAttribute("data-seq") ?? "");
+        // Lines of probes between them are not shown.
+        const n = Number(/flood n=(\d+)/.exec(row.textContent ?? "")?.[1] ?? 0);
+        if (n > 1 && before > 0 && n !== before + 1) wrong += 1;
+        if (n > 0) before = n;
+        const seq = row.getAttribute("data-seq");
+        if (seq) seen.add(seq);
       }
     }
     return { looked: seen.size, wrong };
