@@ -73,7 +73,7 @@ export async function watchMachine(dash: Dashboard): Promise<() => string> {
       counted += more;
     }
     used.set("others", Math.max(0, after.busy - before.busy - counted));
-    const shares = PARTS.map((name) => `${name} ${Math.round((used.get(name) ?? 0) / seconds)}`).filter((text) => !text.endsWith(" 0"));
+    const shares = PARTS.map((name) => `${name} ${Math.round((used.get(name) ?? 0) / seconds)}`).filter((text) => !text.endsWith(" 0") || text.startsWith("others"));
     return `${shares.join(", ")} (% of a core; there are ${availableParallelism()})`;
   };
 }

@@ -39,7 +39,7 @@ const EVENTS: [&str; 13] = [
 const SILENCE_MS: f64 = 25_000.0;
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// For so long the server gathers lines: more batches in a second would be more paints than anybody can read.
-const LINES_EVERY_MS: &str = "33";
+const LINES_EVERY_MS: &str = "50";
 /// A tab that stays hidden for this long gets no more lines until it is seen again.
 const HIDDEN_FOR: Duration = Duration::from_secs(10);
 /// After this many failed tries in a row the connection is called lost.
