@@ -1,5 +1,5 @@
 # Each target is one line; the work is in scripts/.
-.PHONY: help run dev test test-vllm fuzz bench fmt clippy e2e screenshots engine engine-stop clean-test
+.PHONY: help run dev test test-vllm fuzz bench bench-logs fmt clippy e2e screenshots engine engine-stop clean-test
 
 help: ## What can be made
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -15,6 +15,9 @@ test: ## Everything: format, lints, unit, integration and page tests
 
 bench: ## Print the figures against their budgets
 	@scripts/bench.sh
+
+bench-logs: ## Those of the log alone (ARGS="sse page viewers" narrows them; FULL=1 takes longer)
+	@scripts/bench-logs.sh $(ARGS)
 
 fmt: ## Format the Rust code
 	@cargo fmt --all

@@ -703,10 +703,184 @@ fn what_a_person_wrote_is_text_in_every_part() {
         refused: Some(evil.to_owned()),
         ..ImagesView::default()
     };
+    let failed = FailureKind::Refused { action: "start".into(), detail: evil.to_owned() };
+    let outcome = State::Failed {
+        failure: Box::new(Failure { kind: failed, at: Timestamp::from_millis(NOW), diagnosis: None }),
+    };
+    let a = RunInfo { outcome: Some(outcome), image: Some(evil.to_owned()), ..run(1) };
+    let change = PendingChange { name: evil.to_owned(), running: Some(evil.to_owned()), next: None };
+    let runs = RunsView {
+        service: "vllm".into(),
+        runs: vec![run(2), a.clone()],
+        compared: Some(ComparedView { a, b: run(2), changes: Some(vec![change]) }),
+        ..RunsView::default()
+    };
+    let requests = RequestsView {
+        service: "vllm".into(),
+        run: Some(1),
+        read: true,
+        rows: vec![RequestRow {
+            id: evil.to_owned(),
+            line: 1,
+            at: Timestamp::from_millis(NOW),
+            took_ms: None,
+            fate: FateView::Failed(evil.to_owned()),
+            prompt_tokens: None,
+            output_tokens: None,
+            parameters: vec![("seed", evil.to_owned())],
+            adapter: Some(evil.to_owned()),
+        }],
+        all: 1,
+        ..RequestsView::default()
+    };
     for lang in Lang::ALL {
-        for html in [crate::parts::settings(&view, lang), crate::parts::images(&images, lang)] {
+        let parts = [
+            crate::parts::settings(&view, lang),
+            crate::parts::images(&images, lang),
+            crate::parts::runs(&runs, lang),
+            crate::parts::requests(&requests, lang),
+        ];
+        for html in parts {
             assert!(!html.contains("<script>"), "{html}");
             assert!(html.contains("&lt;script"), "{html}");
         }
     }
+}
+
+/// A run of which only the start is known.
+fn run(number: u64) -> RunInfo {
+    RunInfo {
+        run: number,
+        service: ServiceName::parse("vllm").expect("a name"),
+        started: Timestamp::from_millis(NOW),
+        ready: None,
+        ended: None,
+        live: false,
+        code: None,
+        outcome: None,
+        phases: Vec::new(),
+        image: None,
+        configuration: None,
+        lines: None,
+        bytes: None,
+    }
+}
+
+/// A run that ended, with two phases of its start.
+fn ended(number: u64, load_ms: u64, outcome: State) -> RunInfo {
+    let at = |ms| Timestamp::from_millis(NOW + ms);
+    let phase = |phase, at, took_ms| PhaseTime { phase, at, took_ms: Some(took_ms) };
+    RunInfo {
+        ready: Some(at(65_000)),
+        ended: Some(at(3_723_000)),
+        code: Some(0),
+        outcome: Some(outcome),
+        phases: vec![phase(Phase::Import, at(0), 8_000), phase(Phase::Load, at(8_000), load_ms)],
+        image: Some("vllm/vllm-openai:v1".into()),
+        ..run(number)
+    }
+}
+
+fn failed_for(cause: Cause) -> State {
+    let diagnosis = Diagnosis { cause, evidence: Vec::new(), facts: Facts::default(), remedies: Vec::new() };
+    let kind = FailureKind::Exited { code: 1, was_ready: false };
+    State::Failed {
+        failure: Box::new(Failure { kind, at: Timestamp::from_millis(NOW), diagnosis: Some(diagnosis) }),
+    }
+}
+
+#[test]
+fn a_run_is_told_with_its_length_its_outcome_and_what_the_dashboard_did_not_see() {
+    use crate::parts::view::RunsView;
+    let stopped = |note| ended(3, 1, State::Stopped { since: None, note });
+    let cases = [
+        (RunInfo { live: true, ..run(9) }, vec!["Goes on"]),
+        (run(8), vec!["Nobody saw its end"]),
+        (ended(7, 1, failed_for(Cause::PortInUse)), vec!["Failed: ", "1:02:03", "1:05"]),
+        (ended(7, 1, failed_for(Cause::Unknown)), vec!["Failed: It ended with exit code 1"]),
+        (stopped(None), vec!["Stopped<", "exit code 0"]),
+        (stopped(Some(StoppedNote::StoppedOutside)), vec!["Stopped from outside"]),
+        (RunInfo { lines: Some(12_345), bytes: Some(3 << 20), ..run(1) }, vec!["12,345 lines, 3.0 MiB"]),
+    ];
+    for (run, wanted) in cases {
+        let link = format!("href=\"/services/vllm?run={}\"", run.run);
+        let view = RunsView { service: "vllm".into(), runs: vec![run], ..RunsView::default() };
+        let html = crate::parts::runs(&view, Lang::En);
+        has(&html, &wanted);
+        has(&html, &[&link]);
+        assert!(
+            !html.contains("Compare") && !html.contains("checkbox"),
+            "one alone is compared with nothing"
+        );
+        assert!(crate::parts::runs(&view, Lang::Ru).contains("Запуск"));
+    }
+    let html = crate::parts::runs(&RunsView::default(), Lang::En);
+    has(&html, &["No run yet"]);
+}
+
+#[test]
+fn two_runs_stand_beside_each_other_phase_by_phase() {
+    use crate::parts::view::{ComparedView, RunsView};
+    let a = ended(4, 20_000, State::Stopped { since: None, note: None });
+    let b = ended(6, 12_500, failed_for(Cause::DoesNotFit));
+    let change = PendingChange { name: "--dtype".into(), running: None, next: Some("half".into()) };
+    let compared = |changes| ComparedView { a: a.clone(), b: b.clone(), changes };
+    let html = |changes| {
+        let view = RunsView {
+            service: "vllm".into(),
+            runs: vec![b.clone(), a.clone()],
+            open: true,
+            compared: Some(compared(changes)),
+            ..RunsView::default()
+        };
+        crate::parts::runs(&view, Lang::En)
+    };
+    let shown = html(Some(vec![change]));
+    has(&shown, &["Run 4 beside run 6", "20 s", "12 s", "−8 s", "the same", "--dtype", "<ins>half</ins>"]);
+    has(&html(Some(Vec::new())), &["Both were launched with the same settings"]);
+    has(&html(None), &["The settings of one of them are not known"]);
+}
+
+#[test]
+fn requests_say_what_the_log_says_and_which_flag_would_make_it_say_more() {
+    use crate::parts::view::{FateView, RequestRow, RequestsView};
+    let row = |fate, took_ms| RequestRow {
+        id: "cmpl-1".into(),
+        line: 42,
+        at: Timestamp::from_millis(NOW),
+        took_ms,
+        fate,
+        prompt_tokens: Some(1200),
+        output_tokens: None,
+        parameters: vec![("max_tokens", "8".into())],
+        adapter: None,
+    };
+    let view = |rows: Vec<RequestRow>, ends| RequestsView {
+        service: "vllm".into(),
+        runs: vec![(5, Timestamp::from_millis(NOW)), (4, Timestamp::from_millis(NOW))],
+        run: Some(5),
+        read: true,
+        live: true,
+        all: rows.len() as u64,
+        rows,
+        ends,
+    };
+    let html = |view: &RequestsView| crate::parts::requests(view, Lang::En);
+    has(&html(&RequestsView::default()), &["Read the log"]);
+    has(&html(&view(Vec::new(), false)), &["--enable-log-requests"]);
+    let told = html(&view(vec![row(FateView::Finished(Some("length".into())), Some(1_500))], true));
+    has(
+        &told,
+        &["Finished: length", "1.5 s", "1,200 in, – out", "max_tokens 8", "/services/vllm?run=5&amp;line=42"],
+    );
+    has(
+        &told,
+        &["<option value=\"5\" selected>Run 5, 2026-11-22 12:00:00 UTC</option>", "<option value=\"4\">"],
+    );
+    assert!(!told.contains("--enable-log-outputs"));
+    has(
+        &html(&view(vec![row(FateView::Added, None)], false)),
+        &["--enable-log-outputs", "Its end is not told"],
+    );
+    has(&html(&view(vec![row(FateView::Added, None)], true)), &["Running"]);
 }

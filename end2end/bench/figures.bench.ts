@@ -1,25 +1,16 @@
-// What `make bench` prints. Absolute times drift on shared machines: where there is a peer it is read in the same run.
-import { spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+// What `make bench` prints beside logs.bench.ts. Absolute times drift on shared machines: where there is a peer it is read in the
+// same run.
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import http from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import type { Page } from "@playwright/test";
-import { INSTANT, type Dashboard } from "../harness/dashboard.ts";
-import { docker, socket } from "../harness/docker.ts";
+import { INSTANT } from "../harness/dashboard.ts";
+import { docker } from "../harness/docker.ts";
 import { sleep, until } from "../harness/net.ts";
-import type { Lines } from "../harness/sse.ts";
 import { open, test } from "../tests/fixtures.ts";
+import { quantiles, resident, say, used } from "./print.ts";
 
-const say = (what: string, figure: string, budget = "") => process.stdout.write(`\n    ${what.padEnd(52)} ${figure.padEnd(34)} ${budget}\n`);
-const at = (sorted: number[], share: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
-const quantiles = (values: number[], unit = "ms", digits = 1) => {
-  const sorted = [...values].sort((a, b) => a - b);
-  return [0.5, 0.95, 0.99].map((q) => `p${q * 100} ${at(sorted, q).toFixed(digits)}`).join("  ") + ` ${unit}`;
-};
-const resident = (dash: Dashboard) => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${dash.pid}/status`, "utf8"))?.[1]) / 1024;
-const number = (text: string) => Number(/flood n=(\d+)/.exec(text)?.[1] ?? Number.NaN);
 
 test("first byte", async ({ dashboard }) => {
   const dash = await dashboard({ image: INSTANT });
@@ -52,13 +43,6 @@ test("memory", async ({ dashboard }) => {
   say("resident, 100,000 lines kept, one viewer", `${resident(dash).toFixed(1)} MiB`, "≤ 60 MB");
   stream.close();
 });
-
-/** Processor time that the server has used, in seconds: user and system, of all its threads. */
-const used = (dash: Dashboard) => {
-  // Behind the name, which may hold anything: the 12th and 13th field from there, in hundredths of a second.
-  const fields = readFileSync(`/proc/${dash.pid}/stat`, "utf8").replace(/^.*\) /s, "").split(" ");
-  return (Number(fields[11]) + Number(fields[12])) / 100;
-};
 
 test("metrics and GPUs", async ({ dashboard }) => {
   const folder = mkdtempSync(join(tmpdir(), "services-gpu-"));
@@ -133,107 +117,4 @@ test("stop to card", async ({ page, dashboard }) => {
     await dash.command("start");
   }
   say("Stop of a healthy service: engine's end to the card", quantiles(fromEvent), "≤ 200 ms");
-});
-
-/** Reads `docker logs -f` as it comes: when each flood number arrived. */
-function follow(container: string) {
-  const child = spawn("docker", ["-H", socket, "logs", "-f", "--tail", "0", container], { stdio: ["ignore", "pipe", "ignore"] });
-  const arrived: number[] = [];
-  let lines = 0;
-  createInterface({ input: child.stdout }).on("line", (text) => {
-    const n = number(text);
-    if (n === n) {
-      arrived[n] = performance.now();
-      lines += 1;
-    }
-  });
-  return { arrived, count: () => lines, end: () => child.kill() };
-}
-
-const rate = (arrived: number[]) => {
-  const times = arrived.filter((time) => time !== undefined);
-  return (times.length - 1) / ((Math.max(times.at(-1) ?? 0, times.at(-2) ?? 0) - (times[0] ?? 0)) / 1000);
-};
-
-test("lines to a reader", async ({ dashboard }) => {
-  const dash = await dashboard({ image: INSTANT });
-  await dash.running();
-  for (const [what, lines, speed] of [["as fast as the container writes", 200_000, 0], ["at 5,000 lines/s", 25_000, 5_000]] as const) {
-    const peer = follow(dash.container);
-    // From here on: what the flood before left is not counted.
-    const now = await dash.stream();
-    const { logs } = await now.next<{ logs: { run: number; last: number } }>("snapshot");
-    now.close();
-    const stream = await dash.stream(`?logs=vllm&after=${logs.run}.${logs.last}`);
-    await stream.next("snapshot");
-    await sleep(500);
-    const ours: number[] = [];
-    let seen = 0;
-    const collect = () => {
-      const now = performance.now();
-      for (; seen < stream.events.length; seen++) {
-        const one = stream.events[seen];
-        if (one?.event === "lines") for (const line of (one.data as Lines).lines) {
-          const n = number(line[5]);
-          if (n === n) ours[n] = now;
-        }
-      }
-      return ours.length > lines || undefined;
-    };
-    void dash.sim.flood(lines, speed);
-    await stream.until("the flood", 120_000, collect);
-    await until("docker logs", 60_000, async () => peer.count() >= lines);
-    const skipped = stream.all<{ count: number | null }>("gap").reduce((sum, gap) => sum + (gap.count ?? 0), 0);
-    const had = ours.filter((time) => time !== undefined).length;
-    say(`SSE reader, ${what}`, `${Math.round(rate(ours))} lines/s, ${had} of ${lines}, gap ${skipped}`);
-    say("  docker logs -f in the same run", `${Math.round(rate(peer.arrived))} lines/s`, `ours/theirs ${(rate(ours) / rate(peer.arrived)).toFixed(2)} (≥ 0.9)`);
-    if (speed > 0) {
-      const later = ours.flatMap((time, n) => (time !== undefined && peer.arrived[n] !== undefined ? [time - (peer.arrived[n] ?? 0)] : []));
-      say("  later than docker logs -f", quantiles(later), "p99 ≤ 5 ms");
-    }
-    peer.end();
-    stream.close();
-  }
-});
-
-test("lines to the page", async ({ page, dashboard }) => {
-  const dash = await dashboard({ image: INSTANT });
-  await dash.running();
-  const card = await open(page, dash.url);
-  await card.shows("Running");
-  const cdp = await page.context().newCDPSession(page);
-  await cdp.send("Performance.enable");
-  const busy = async () => {
-    const { metrics } = await cdp.send("Performance.getMetrics");
-    return metrics.find((one) => one.name === "TaskDuration")?.value ?? 0;
-  };
-  for (const speed of [1_000, 5_000, 10_000, 20_000, 50_000]) {
-    const lines = speed * 5;
-    await page.evaluate(() => {
-      const log = document.querySelector("[role=log]");
-      const shown: [number, number][] = [];
-      Object.assign(window, { shown });
-      const look = () => {
-        const all = log?.textContent?.match(/flood n=(\d+)/g) ?? [];
-        const last = Number(all.at(-1)?.slice(8) ?? 0);
-        if (last !== shown.at(-1)?.[0]) shown.push([last, Date.now()]);
-        if ((window as unknown as { shown: unknown }).shown === shown) requestAnimationFrame(look);
-      };
-      look();
-    });
-    const since = new Date().toISOString();
-    const [before, begin] = [await busy(), performance.now()];
-    await dash.sim.flood(lines, speed);
-    const shown = () => page.evaluate(() => (window as unknown as { shown: [number, number][] }).shown);
-    await until("the last line in the page", 60_000, async () => (await shown()).some(([n]) => n === lines)).catch(() => undefined);
-    const [after, end] = [await busy(), performance.now()];
-    const frames = await shown();
-    // When the engine got each line: its own time stamps.
-    const stamps = new Map<number, number>();
-    for (const line of (await docker("logs", "-t", "--since", since, dash.container)).split("\n")) stamps.set(number(line), Date.parse(line.slice(0, 24).replace(/(\.\d{3})\d*Z?.*/, "$1Z")));
-    const delays = frames.flatMap(([n, time]) => (stamps.has(n) ? [time - (stamps.get(n) ?? 0)] : []));
-    const complete = frames.some(([n]) => n === lines) ? "last line shown" : "LAST LINE NOT SHOWN";
-    say(`page, ${speed} lines/s for 5 s`, quantiles(delays, "ms", 0), `${complete}; main thread ${Math.round((100 * (after - before) * 1000) / (end - begin))}%; wrote ${Math.round(lines / ((end - begin) / 1000))}/s`);
-    await sleep(500);
-  }
 });

@@ -32,7 +32,7 @@ export const unique = (prefix: string) => `${prefix}-${randomBytes(4).toString("
 
 export interface Container {
   Id: string;
-  State: { Status: string; Running: boolean; StartedAt: string; ExitCode: number };
+  State: { Status: string; Running: boolean; Pid: number; StartedAt: string; ExitCode: number };
   Config: { Cmd: string[] | null; Env: string[]; Image: string };
   HostConfig: {
     RestartPolicy: { Name: string };

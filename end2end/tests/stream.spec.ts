@@ -188,6 +188,24 @@ test("a slow viewer costs the others nothing", async ({ dashboard }) => {
   slow.close();
 });
 
+test("viewers that gather lines get all of them, in no more batches", async ({ dashboard }) => {
+  const dash = await dashboard({ image: INSTANT });
+  await dash.running();
+  const { logs } = await (await dash.stream()).next<{ logs: { run: number; last: number } }>("snapshot");
+  const place = `?logs=vllm&after=${logs.run}.${logs.last}`;
+  const plain = await dash.stream(place);
+  const gathering = await Promise.all([1, 2, 3].map(() => dash.stream(`${place}&every=250`)));
+  await dash.sim.flood(6_000, 3_000);
+  for (const stream of [plain, ...gathering]) await stream.until("the flood", 30_000, () => stream.last.includes("flood n=006000") || undefined);
+  for (const stream of [plain, ...gathering]) {
+    const seqs = stream.lines().map(({ line }) => line[0]);
+    expect(seqs, "each line once, in order").toEqual(seqs.map((_, at) => logs.last + 1 + at));
+  }
+  const batches = (stream: Sse) => stream.all<Lines>("lines").length;
+  for (const stream of gathering) expect(batches(stream), "no more batches than one that gathers nothing").toBeLessThanOrEqual(batches(plain));
+  for (const stream of [plain, ...gathering]) stream.close();
+});
+
 test("plain endpoints answer with their shapes", async ({ dashboard }) => {
   const dash = await dashboard({ image: INSTANT });
   const all = JSON.parse((await dash.ask("/api/services")).body) as Service[];
@@ -217,6 +235,8 @@ const problems: [what: string, method: string, path: string, status: number, bod
   ["a stream by POST", "POST", "/api/stream", 405],
   ["a body that is too large", "POST", "/api/services/vllm/start", 413, "x".repeat(200_000)],
   ["a place that is none", "GET", "/api/stream?logs=vllm&after=abc", 400],
+  ["a pace that is none", "GET", "/api/stream?logs=vllm&every=soon", 400],
+  ["a pace that is too slow", "GET", "/api/stream?logs=vllm&every=1001", 400],
   ["a limit that is none", "GET", "/api/services/vllm/logs?limit=minus", 400],
 ];
 for (const [what, method, path, status, body] of problems) {

@@ -1,5 +1,6 @@
 //! Arguments → settings → wiring → serve → shut down.
 
+use axum::serve::ListenerExt;
 use clap::Parser;
 use leptos::config::LeptosOptions;
 use server::settings::{Config, ConfigError, Flags, Sources};
@@ -173,6 +174,10 @@ async fn serve(config: Config, sources: Sources) -> Result<(), String> {
     println!("Services is at http://{address}");
     let _ = std::io::stdout().flush();
 
+    // A batch of lines goes when it is there: gathering is done before, and a delayed acknowledgement holds 40 ms.
+    let listener = listener.tap_io(|connection| {
+        let _ = connection.set_nodelay(true);
+    });
     let server = axum::serve(listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
     let mut server = tokio::spawn(async move { server.await });
     tokio::select! {

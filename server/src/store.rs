@@ -2,6 +2,10 @@
 //!
 //! In and out: small rows, each written at once. A lock file keeps a second dashboard away from the same folder.
 
+mod runs;
+
+pub use runs::RunEnd;
+
 use crate::settings::fields::Values;
 use crate::supervisor::Memory;
 use crate::vllm::models::Measured;
@@ -16,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The shape of the file; one entry for each version.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     "
     CREATE TABLE service (
         name TEXT PRIMARY KEY,
@@ -69,6 +73,16 @@ const MIGRATIONS: [&str; 3] = [
         tokens_per_10s INTEGER NOT NULL,
         PRIMARY KEY (model, gpu)
     ) STRICT;
+",
+    // `outcome` is what the service said last with this run behind it, a refused launch included; `ending` is the run's own.
+    "
+    ALTER TABLE run ADD COLUMN ended_ms INTEGER;
+    ALTER TABLE run ADD COLUMN code INTEGER;
+    ALTER TABLE run ADD COLUMN ending TEXT;
+    ALTER TABLE run ADD COLUMN image TEXT;
+    ALTER TABLE run ADD COLUMN configuration TEXT;
+    ALTER TABLE run ADD COLUMN phases TEXT;
+    CREATE INDEX run_by_service ON run (service, run);
 ",
 ];
 
@@ -288,25 +302,6 @@ impl Store {
             )
             .optional()
         })?
-    }
-
-    /// Opens a new run. `None` when it could not be written: the caller goes on without a number.
-    pub fn open_run(
-        &self,
-        service: &ServiceName,
-        instance: &str,
-        started: Timestamp,
-        log_from_ns: i64,
-    ) -> Option<u64> {
-        self.with("open_run", |c| {
-            c.execute(
-                "INSERT INTO run (service, instance, started_ms, log_from_ns, ready_ms, outcome) VALUES (?1, ?2, ?3, ?4,
-                    (SELECT ready_ms FROM run WHERE service = ?1 AND instance = ?2 ORDER BY run DESC LIMIT 1),
-                    (SELECT outcome FROM run WHERE service = ?1 AND instance = ?2 ORDER BY run DESC LIMIT 1))",
-                params![service.as_str(), instance, started.millis(), log_from_ns],
-            )?;
-            Ok(c.last_insert_rowid().unsigned_abs())
-        })
     }
 
     /// Remembers what the phases of a start took that became ready. `what` names all that it depends on: model, image.

@@ -38,6 +38,8 @@ const EVENTS: [&str; 13] = [
 /// The server says something every 10 s.
 const SILENCE_MS: f64 = 25_000.0;
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// For so long the server gathers lines: more batches in a second would be more paints than anybody can read.
+const LINES_EVERY_MS: &str = "33";
 /// A tab that stays hidden for this long gets no more lines until it is seen again.
 const HIDDEN_FOR: Duration = Duration::from_secs(10);
 /// After this many failed tries in a row the connection is called lost.
@@ -127,7 +129,9 @@ impl Stream {
         inner.shut();
         let mut address = String::from("/api/stream");
         if let Some(feed) = inner.feed.as_ref().filter(|_| inner.with_logs) {
-            address.push_str("?logs=");
+            address.push_str("?every=");
+            address.push_str(LINES_EVERY_MS);
+            address.push_str("&logs=");
             address.push_str(feed.service().as_str());
             if let Some(position) = feed.position() {
                 address.push_str(&format!("&after={position}"));

@@ -11,6 +11,7 @@ mod image;
 mod log;
 mod metrics;
 mod plan;
+mod run;
 mod service;
 mod setting;
 mod smoke;
@@ -29,6 +30,7 @@ pub use log::{
 };
 pub use metrics::{Ended, History, Reading, ServiceMetrics};
 pub use plan::{MemoryPlan, PlanDevice, PlanSource, Verdict};
+pub use run::RunInfo;
 pub use service::{
     ContainerFacts, Failure, FailureKind, ImageVerb, KeptImage, NameError, PendingChange, Phase,
     PhaseProgress, PortHolder, Remnant, Restarts, RuntimeKind, Service, ServiceKind, ServiceName, State,

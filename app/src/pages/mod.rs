@@ -28,9 +28,10 @@ pub fn App(boot: Boot) -> AnyView {
     }
 
     let Boot { route, theme, links, refusal, log, parts, explained, .. } = boot;
+    let logged = log.as_ref().map(|log| &log.service);
     let page = match route {
-        Route::Services => services::services(world, log.is_some(), &parts, None),
-        Route::Service { name } => services::services(world, log.is_some(), &parts, Some(name)),
+        Route::Services => services::services(world, logged, &parts, None),
+        Route::Service { name } => services::services(world, logged, &parts, Some(name)),
         Route::Explain => explain::explain(world, explained),
         Route::NotFound => not_found::not_found(world),
     };

@@ -5,12 +5,17 @@ use crate::components::dynamic::{nothing, part};
 use crate::components::machine::{Found, Gpus};
 use crate::components::part::Part;
 use crate::components::service_card::ServiceCard;
-use crate::live::World;
-use crate::model::{ServiceKind, ServiceName};
+use crate::live::{Watched, World};
+use crate::model::{ServiceKind, ServiceName, State};
 use leptos::prelude::*;
 
 /// The page of all services, or `only` of one.
-pub fn services(world: World, has_log: bool, parts: &Parts, only: Option<ServiceName>) -> AnyView {
+pub fn services(
+    world: World,
+    logged: Option<&ServiceName>,
+    parts: &Parts,
+    only: Option<ServiceName>,
+) -> AnyView {
     let words = world.words;
     let back = only
         .as_ref()
@@ -43,6 +48,28 @@ pub fn services(world: World, has_log: bool, parts: &Parts, only: Option<Service
         let fresh = Memo::new(move |_| world.host.with(|host| u64::from(host.images_revision)));
         view! { <Part id="images".to_owned() html=html fresh=fresh/> }.into_any()
     };
+    let runs = logged.map_or_else(nothing, |logged| {
+        let runs_id = format!("runs/{logged}");
+        let (html, name) = (parts.html(&runs_id), logged.clone());
+        // A run begins, becomes ready, ends, or its cause is found.
+        let fresh = Memo::new(move |_| {
+            let found = world.services.with(|all| all.iter().find(|w| w.name == name).cloned());
+            found.map_or(0, |w| w.service.with(|s| s.run.unwrap_or(0) * 16 + step(&s.state)))
+        });
+        // Only vLLM's log tells of requests. They are read when somebody asks: nothing makes them old.
+        let id = format!("requests/{logged}");
+        let asked = parts.html(&id);
+        let told = world.services.with_untracked(|all| {
+            let of_vllm = |w: &&Watched| w.service.with_untracked(|s| s.kind == ServiceKind::Vllm);
+            all.iter().filter(of_vllm).any(|w| w.name == *logged)
+        });
+        let requests = if told {
+            view! { <Part id=id html=asked fresh=Signal::stored(0)/> }.into_any()
+        } else {
+            nothing()
+        };
+        view! { <div class="runs-place"><Part id=runs_id html=html fresh=fresh/> {requests}</div> }.into_any()
+    });
     let cards = part(move || {
         let mut shown = world.services.get();
         let linked = only.is_none() && shown.len() > 1;
@@ -63,7 +90,7 @@ pub fn services(world: World, has_log: bool, parts: &Parts, only: Option<Service
             .collect();
         cards.into_any()
     });
-    let logs = if has_log {
+    let logs = if logged.is_some() {
         // The server writes them; what lives in them is brought to life when the page is.
         view! { <div class="logs" inner_html=parts.html("logs")></div> }.into_any()
     } else {
@@ -80,10 +107,21 @@ pub fn services(world: World, has_log: bool, parts: &Parts, only: Option<Service
             </div>
             {logs}
             <div class="below">
+                {runs}
                 {settings}
                 <div class="tables">{models} {images}</div>
             </div>
         </main>
     }
     .into_any()
+}
+
+/// How far a run is, as far as the list of runs shows it.
+fn step(state: &State) -> u64 {
+    match state {
+        State::Stopped { .. } => 1,
+        State::Running { .. } => 2,
+        State::Failed { failure } => 3 + u64::from(failure.diagnosis.is_some()),
+        _ => 0,
+    }
 }

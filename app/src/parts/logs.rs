@@ -43,7 +43,7 @@ fn window(pane: &Pane<'_>) -> AnyView {
             .into_any()
     };
     let about = if past {
-        it.started.map(|at| (more.run_started)(&super::settings::moment(at))).unwrap_or_default()
+        it.started.map(|at| (more.pane_started)(&super::settings::moment(at))).unwrap_or_default()
     } else {
         it.run.map(|run| format!("{} {run}", words.run)).unwrap_or_default()
     };
@@ -98,10 +98,13 @@ fn window(pane: &Pane<'_>) -> AnyView {
 
 fn search(pane: &Pane<'_>) -> AnyView {
     let Pane { id, it, words, more, past, .. } = *pane;
+    let everywhere = format!("/services/{}/search", it.service);
     view! {
-        <div class="log-search" role="search">
+        <form class="log-search" role="search" method="get" action=everywhere>
             <input
                 type="search"
+                name="q"
+                maxlength="1000"
                 id=format!("{id}-search")
                 class="search"
                 autocomplete="off"
@@ -119,7 +122,10 @@ fn search(pane: &Pane<'_>) -> AnyView {
                 {icon(Icon::Next)}
             </button>
             <button type="button" data-do="only" id=format!("{id}-only") aria-pressed="false">{more.only_matches}</button>
-        </div>
+            <button type="submit" class="everywhere" name="run" value="all" title=more.search_everywhere>
+                {more.search_all_runs}
+            </button>
+        </form>
     }
     .into_any()
 }
@@ -136,13 +142,17 @@ fn follow(words: &'static Words) -> AnyView {
 }
 
 fn download(pane: &Pane<'_>) -> AnyView {
-    let Pane { it, words, past, .. } = *pane;
+    let Pane { it, words, more, past, .. } = *pane;
+    let lines = format!("/api/services/{}/logs", it.service);
     let run = it.run.filter(|_| past).map(|run| view! { <input type="hidden" name="run" value=run/> });
     view! {
         <form class="download" method="get" action=format!("/api/services/{}/container-logs", it.service)>
             <input type="hidden" name="download" value="1"/>
             {run}
             <button type="submit">{icon(Icon::Download)} {words.download}</button>
+            <button type="submit" formaction=lines name="format" value="jsonl" title=more.download_json>
+                "JSON"
+            </button>
         </form>
     }
     .into_any()

@@ -6,6 +6,8 @@
 mod images;
 mod logs;
 mod models;
+mod requests;
+mod runs;
 mod search;
 mod settings;
 pub mod view;
@@ -14,7 +16,10 @@ use crate::Theme;
 use crate::locales::Lang;
 use leptos::prelude::*;
 pub(crate) use settings::moment;
-use view::{CheckedView, FarView, HitView, ImagesView, LogsView, ModelsView, SearchView, SettingsView};
+use view::{
+    CheckedView, FarView, HitView, ImagesView, LogsView, ModelsView, RequestsView, RunsView, SearchView,
+    SettingsView,
+};
 
 /// The form of a service's settings.
 pub fn settings(view: &SettingsView, lang: Lang) -> String {
@@ -34,11 +39,6 @@ pub fn models(view: &ModelsView, lang: Lang) -> String {
 /// The table of images.
 pub fn images(view: &ImagesView, lang: Lang) -> String {
     written(images::table(view, lang))
-}
-
-/// The log windows.
-pub fn logs(view: &LogsView, lang: Lang) -> String {
-    written(logs::windows(view, lang))
 }
 
 /// The beginning of the page Search: its head and its form. What is found follows in pieces.
@@ -62,6 +62,21 @@ pub fn search_far(view: &FarView, lang: Lang) -> String {
 
 /// The end of the page Search.
 pub const SEARCH_END: &str = "</main></html>";
+
+/// The runs of a service.
+pub fn runs(view: &RunsView, lang: Lang) -> String {
+    written(runs::list(view, lang))
+}
+
+/// The requests of a run.
+pub fn requests(view: &RequestsView, lang: Lang) -> String {
+    written(requests::table(view, lang))
+}
+
+/// The log windows.
+pub fn logs(view: &LogsView, lang: Lang) -> String {
+    written(logs::windows(view, lang))
+}
 
 fn written(view: AnyView) -> String {
     // Without the marks that hydration looks for: nothing here is hydrated.

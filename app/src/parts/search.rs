@@ -182,12 +182,24 @@ pub fn far(view: &FarView, lang: Lang) -> AnyView {
         (view.damaged > 0).then(|| view! { <p class="news bad">{(words.search_damaged)(view.damaged)}</p> });
     let left_out =
         (view.left_out > 0).then(|| view! { <p class="hint">{(words.search_left_out)(view.left_out)}</p> });
+    let download = view.download.as_ref().filter(|_| view.done && view.matches > 0).map(|link| {
+        let form = |format: &str| format!("{link}&format={format}");
+        view! {
+            <p class="found-download">
+                {words.search_download} ": "
+                <a href=form("text") download="">"text"</a>
+                " "
+                <a href=form("jsonl") download="" title=words.download_json>"JSON"</a>
+            </p>
+        }
+    });
     let role = view.done.then_some("status");
     view! {
         <section class="far" role=role data-done=view.done.then_some("")>
             <p>{status} " " {shown}</p>
             {damaged}
             {left_out}
+            {download}
             {timeline(view, words)}
         </section>
     }

@@ -17,6 +17,14 @@ pub fn moment(at: Timestamp) -> String {
     text
 }
 
+/// The same to the second.
+pub fn exact(at: Timestamp) -> String {
+    let mut text = at.to_string().replace('T', " ");
+    text.truncate(19);
+    text.push_str(" UTC");
+    text
+}
+
 /// The whole form.
 pub fn form(view: &SettingsView, lang: Lang) -> AnyView {
     let words = lang.part_words();
@@ -247,6 +255,12 @@ pub fn checked(it: &CheckedView, lang: Lang) -> AnyView {
 
 /// Before beside after.
 pub fn diff(all: &[PendingChange], words: &PartWords) -> AnyView {
+    diff_under(all, [words.was, words.will_be], words)
+}
+
+/// What differs between two sides, under what each is called.
+pub fn diff_under(all: &[PendingChange], sides: [&str; 2], words: &PartWords) -> AnyView {
+    let sides = sides.map(str::to_owned);
     let rows: Vec<_> = all
         .iter()
         .map(|it| {
@@ -265,8 +279,7 @@ pub fn diff(all: &[PendingChange], words: &PartWords) -> AnyView {
             <thead>
                 <tr>
                     <th></th>
-                    <th scope="col">{words.was}</th>
-                    <th scope="col">{words.will_be}</th>
+                    {sides.map(|side| view! { <th scope="col">{side}</th> }).collect_view()}
                 </tr>
             </thead>
             <tbody>{rows}</tbody>

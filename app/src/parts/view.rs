@@ -3,7 +3,7 @@
 use crate::api::ApiError;
 use crate::components::log::LogView;
 use crate::model::{
-    Level, LevelCounts, Line, MemoryPlan, Origin, PendingChange, PortHolder, ServiceName, Timestamp,
+    Level, LevelCounts, Line, MemoryPlan, Origin, PendingChange, PortHolder, RunInfo, ServiceName, Timestamp,
 };
 
 /// The form of one service's settings.
@@ -502,42 +502,6 @@ pub enum Token {
     Unknown,
 }
 
-/// The log windows of a page.
-#[derive(Clone, Debug)]
-pub struct LogsView {
-    /// How lines are shown.
-    pub view: LogView,
-    /// The live log.
-    pub live: LogPane,
-    /// One run beside it.
-    pub past: Option<LogPane>,
-}
-
-/// One log window.
-#[derive(Clone, Debug)]
-pub struct LogPane {
-    /// Whose log.
-    pub service: ServiceName,
-    /// Its title.
-    pub title: String,
-    /// The run.
-    pub run: Option<u64>,
-    /// When it was started.
-    pub started: Option<Timestamp>,
-    /// Lines per level.
-    pub counts: LevelCounts,
-    /// The first line that can be had.
-    pub first: u64,
-    /// The last one.
-    pub last: u64,
-    /// The lines that are shown first.
-    pub lines: Vec<Line>,
-    /// The line that the address names.
-    pub line: Option<u64>,
-    /// What is searched for.
-    pub query: String,
-}
-
 /// The form of a search.
 #[derive(Clone, Debug, Default)]
 pub struct SearchView {
@@ -619,6 +583,8 @@ pub struct FarView {
     pub left_out: usize,
     /// All was looked at.
     pub done: bool,
+    /// Where the found lines of one run can be downloaded, without the format.
+    pub download: Option<String>,
     /// When the found lines came.
     pub bars: Vec<BarView>,
 }
@@ -634,4 +600,129 @@ pub struct BarView {
     pub counts: [u64; 5],
     /// The search within it.
     pub link: String,
+}
+
+/// The runs of a service, and two of them beside each other where that was asked for.
+#[derive(Clone, Debug, Default)]
+pub struct RunsView {
+    /// The service.
+    pub service: String,
+    /// The runs, the newest first.
+    pub runs: Vec<RunInfo>,
+    /// There are older ones.
+    pub older: bool,
+    /// These are not the newest.
+    pub newer: bool,
+    /// The list stands open.
+    pub open: bool,
+    /// A comparison was asked for, but not of two runs that are known.
+    pub not_two: bool,
+    /// Two runs beside each other.
+    pub compared: Option<ComparedView>,
+}
+
+/// Two runs beside each other.
+#[derive(Clone, Debug)]
+pub struct ComparedView {
+    /// The earlier one.
+    pub a: RunInfo,
+    /// The later one.
+    pub b: RunInfo,
+    /// What differs in the settings; `None` where those of one are not known.
+    pub changes: Option<Vec<PendingChange>>,
+}
+
+/// The requests of a run, as far as its log tells of them.
+#[derive(Clone, Debug, Default)]
+pub struct RequestsView {
+    /// The service.
+    pub service: String,
+    /// The runs to choose from, the newest first, with when they began.
+    pub runs: Vec<(u64, Timestamp)>,
+    /// The run that was read; `None` where that is not at hand. Meaningless before it was read.
+    pub run: Option<u64>,
+    /// Its log was read: before, only the offer to do so is shown.
+    pub read: bool,
+    /// The run goes on.
+    pub live: bool,
+    /// The latest requests, the latest first.
+    pub rows: Vec<RequestRow>,
+    /// How many there are in all, those that are not shown included.
+    pub all: u64,
+    /// The end of one at least is told.
+    pub ends: bool,
+}
+
+/// One request.
+#[derive(Clone, Debug)]
+pub struct RequestRow {
+    /// Its id.
+    pub id: String,
+    /// The number of the first line about it.
+    pub line: u64,
+    /// When that was written.
+    pub at: Timestamp,
+    /// From then to its end, in milliseconds.
+    pub took_ms: Option<u64>,
+    /// What became of it.
+    pub fate: FateView,
+    /// Tokens of the prompt.
+    pub prompt_tokens: Option<u64>,
+    /// Tokens of the answer.
+    pub output_tokens: Option<u64>,
+    /// Parameters, by name.
+    pub parameters: Vec<(&'static str, String)>,
+    /// The LoRA adapter.
+    pub adapter: Option<String>,
+}
+
+/// What became of a request, as far as the log tells.
+#[derive(Clone, Debug)]
+pub enum FateView {
+    /// It came.
+    Received,
+    /// The engine took it.
+    Added,
+    /// Answered, and why it stopped there.
+    Finished(Option<String>),
+    /// Ended before it was answered.
+    Aborted,
+    /// Not answered, and vLLM's words for it.
+    Failed(String),
+}
+
+/// The log windows of a page.
+#[derive(Clone, Debug)]
+pub struct LogsView {
+    /// How lines are shown.
+    pub view: LogView,
+    /// The live log.
+    pub live: LogPane,
+    /// One run beside it.
+    pub past: Option<LogPane>,
+}
+
+/// One log window.
+#[derive(Clone, Debug)]
+pub struct LogPane {
+    /// Whose log.
+    pub service: ServiceName,
+    /// Its title.
+    pub title: String,
+    /// The run.
+    pub run: Option<u64>,
+    /// When it was started.
+    pub started: Option<Timestamp>,
+    /// Lines per level.
+    pub counts: LevelCounts,
+    /// The first line that can be had.
+    pub first: u64,
+    /// The last one.
+    pub last: u64,
+    /// The lines that are shown first.
+    pub lines: Vec<Line>,
+    /// The line that the address names.
+    pub line: Option<u64>,
+    /// What is searched for.
+    pub query: String,
 }

@@ -1,4 +1,5 @@
-//! Bytes of a log → lines → their level, source and phase. A line's text must be a part of the line.
+//! Bytes of a log → lines → their level, source and phase. A line's text must be a part of the line, and the lines are the same
+//! however the bytes are cut.
 
 #![no_main]
 
@@ -23,6 +24,23 @@ fuzz_target!(|data: &[u8]| {
         common = classify_common(Stream::Stderr, text, common).next;
         let _ = phases.line(text, Stream::Stdout);
     };
-    splitter.push(0, data, |raw| line(raw.bytes));
-    splitter.finish(|raw| line(raw.bytes));
+    let mut whole = Vec::new();
+    splitter.push(0, data, |raw| {
+        whole.push(raw.bytes.to_vec());
+        line(raw.bytes);
+    });
+    splitter.finish(|raw| {
+        whole.push(raw.bytes.to_vec());
+        line(raw.bytes);
+    });
+    // Cut where the bytes themselves say.
+    let mut cut = Vec::new();
+    let mut rest = data;
+    while let Some(first) = rest.first() {
+        let (piece, after) = rest.split_at((1 + usize::from(first % 32)).min(rest.len()));
+        splitter.push(0, piece, |raw| cut.push(raw.bytes.to_vec()));
+        rest = after;
+    }
+    splitter.finish(|raw| cut.push(raw.bytes.to_vec()));
+    assert!(whole == cut, "other lines where the bytes are cut");
 });

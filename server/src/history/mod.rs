@@ -24,6 +24,7 @@ pub use keeper::Keeper;
 pub use retention::{Bounds, KeptRun};
 pub use search::{Answer, BINS, Hit, OwnLine, Search};
 pub use view::{Anchor, Direction, Selection, View, write_line, write_text};
+pub use writer::RunWriter;
 
 use crate::logs::Feed;
 use app::model::{LogTrouble, LogTroubleKind, ServiceName, Timestamp};

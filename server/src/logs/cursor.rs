@@ -4,7 +4,9 @@
 //! batches or, when that is gone, as a gap with a count.
 
 use super::ring::{Ring, Slice};
+use super::shared::{Chain, Shared};
 use app::model::{Gap, LogPosition, Progress, Stream, Timestamp};
+use bytes::Bytes;
 use std::collections::VecDeque;
 
 /// What a viewer gets, in this order.
@@ -27,8 +29,8 @@ pub enum Batch {
         first: u64,
         /// The last one's number.
         last: u64,
-        /// The lines' JSON arrays, joined by commas, without brackets around them.
-        json: String,
+        /// `{"run":…,"lines":[…]}`; all viewers that stand at the same place get the same bytes.
+        json: Bytes,
     },
     /// Lines that this viewer does not get.
     Gap(Gap),
@@ -133,11 +135,22 @@ pub struct Runs {
     ticks: u64,
 }
 
+/// Which lines a viewer takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Take {
+    /// All that there are.
+    Any,
+    /// Those that were made into a batch for another viewer.
+    Made,
+}
+
 /// What [`Runs::next`] found; lines are joined outside of the lock.
 #[derive(Debug)]
 pub enum Found {
-    /// Lines of this run.
-    Lines(u64, Slice),
+    /// Lines of this run, and whether they are its newest.
+    Lines(u64, Slice, bool),
+    /// Lines that were joined for another viewer.
+    Shared(u64, u64, Shared),
     /// Anything else.
     Ready(Batch),
 }
@@ -196,8 +209,8 @@ impl Runs {
         }
     }
 
-    /// What the cursor gets next; `None` when it is up to date.
-    pub fn next(&self, cursor: &mut Cursor, max_bytes: usize) -> Option<Found> {
+    /// What the cursor gets next, of the chain where it can be; `None` when there is nothing for it.
+    pub fn next(&self, cursor: &mut Cursor, chain: &Chain, max_bytes: usize, take: Take) -> Option<Found> {
         self.place(cursor);
         let current = self.current.as_ref()?;
         let Place::At(at) = cursor.place else {
@@ -209,10 +222,11 @@ impl Runs {
             cursor.place = Place::BeforeFirstRun;
             return Some(Found::Ready(Batch::Gap(gap)));
         };
-        if let Some(found) = run.next(cursor, at.seq, max_bytes) {
+        if let Some(found) = run.next(cursor, at.seq, chain, max_bytes, take) {
             return Some(found);
         }
-        (run.number != current.number)
+        // Lines that it does not take now are not left behind.
+        (run.number != current.number && at.seq >= run.ring.last())
             .then(|| Found::Ready(Self::enter(cursor, current, self.previous.as_ref())))
     }
 
@@ -224,7 +238,14 @@ impl Runs {
 }
 
 impl Run {
-    fn next(&self, cursor: &mut Cursor, after: u64, max_bytes: usize) -> Option<Found> {
+    fn next(
+        &self,
+        cursor: &mut Cursor,
+        after: u64,
+        chain: &Chain,
+        max_bytes: usize,
+        take: Take,
+    ) -> Option<Found> {
         let at = |seq| Place::At(LogPosition { run: self.number, seq });
         let gap = |after, count| Some(Found::Ready(Batch::Gap(Gap { run: self.number, after, count })));
         let first = self.ring.first();
@@ -237,9 +258,20 @@ impl Run {
             cursor.gap_note = note.id;
             return gap(after, note.count);
         }
-        if let Some(slice) = self.ring.slice(after, due.map_or(u64::MAX, |note| note.after), max_bytes) {
+        let until = due.map_or(u64::MAX, |note| note.after);
+        let shared = chain.behind(self.number, after);
+        if let Some(shared) = shared.filter(|made| made.json.len() <= max_bytes && made.last <= until) {
+            cursor.place = at(shared.last);
+            return Some(Found::Shared(self.number, after + 1, shared.clone()));
+        }
+        if take == Take::Made && self.ring.last() > after {
+            return None;
+        }
+        let end = chain.next_end(self.number, after).unwrap_or(u64::MAX);
+        if let Some(slice) = self.ring.slice(after, until.min(end), max_bytes) {
             cursor.place = at(slice.last);
-            return Some(Found::Lines(self.number, slice));
+            let newest = slice.last == self.ring.last();
+            return Some(Found::Lines(self.number, slice, newest));
         }
         for stream in [Stream::Stdout, Stream::Stderr] {
             let (shown, known) = (&self.progress[stream as usize], &mut cursor.progress[stream as usize]);

@@ -1,8 +1,9 @@
 //! The log of one service: one writer, many viewers.
 
-use super::cursor::{Batch, Cursor, Found, GapNote, Run, Runs};
+use super::cursor::{Batch, Cursor, Found, GapNote, Run, Runs, Take};
 use super::level::Grammar;
 use super::ring::{CHUNK_BYTES, Chunk, Ring};
+use super::shared::Chain;
 use super::split::LINE_LIMIT;
 use super::writer::{Observer, Writer};
 use crate::runtime::FramePosition;
@@ -30,12 +31,14 @@ impl Default for Limits {
     }
 }
 
-/// The log of one service. Two locks: the writer's, which no viewer ever takes, and that of the finished lines, which is
-/// held for no longer than a copy of a few dozen kilobytes.
+/// The log of one service. Three locks: the writer's, which no viewer ever takes; that of the finished lines, which is held
+/// for no longer than a copy of a few dozen kilobytes; and that of the batches, which only viewers take, so that one of them
+/// makes a batch and the others get it.
 pub struct Feed {
     limits: Limits,
     writer: Mutex<Writer>,
     runs: Mutex<Runs>,
+    chain: Mutex<Chain>,
     version: watch::Sender<u64>,
 }
 
@@ -46,6 +49,7 @@ impl Feed {
             limits,
             writer: Mutex::new(Writer::new(grammar, &limits)),
             runs: Mutex::default(),
+            chain: Mutex::default(),
             version: watch::Sender::new(0),
         }
     }
@@ -165,13 +169,19 @@ impl Feed {
         self.runs().place(cursor);
     }
 
-    /// What the viewer gets next, lines up to about `max_bytes` at once; `None` when it is up to date.
-    pub fn read(&self, cursor: &mut Cursor, max_bytes: usize) -> Option<Batch> {
-        let found = self.runs().next(cursor, max_bytes)?;
+    /// What the viewer gets next, lines up to about `max_bytes` at once; `None` when there is nothing for it.
+    pub fn read(&self, cursor: &mut Cursor, max_bytes: usize, take: Take) -> Option<Batch> {
+        let mut chain = self.chain.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = self.runs().next(cursor, &chain, max_bytes, take)?;
         Some(match found {
             Found::Ready(batch) => batch,
-            Found::Lines(run, lines) => {
-                Batch::Lines { run, first: lines.first, last: lines.last, json: lines.join() }
+            Found::Shared(run, first, shared) => {
+                Batch::Lines { run, first, last: shared.last, json: shared.json }
+            }
+            Found::Lines(run, lines, newest) => {
+                let first = lines.first;
+                let made = chain.make(run, lines, newest);
+                Batch::Lines { run, first, last: made.last, json: made.json }
             }
         })
     }

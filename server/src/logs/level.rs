@@ -54,6 +54,8 @@ pub struct Continuation {
     pub level: Level,
     /// Where in a Python traceback we are.
     pub traceback: Traceback,
+    /// A logger writes a traceback, each line with its own head: the line that names the exception is to come.
+    pub logged: bool,
 }
 
 impl Default for Continuation {
@@ -65,7 +67,7 @@ impl Default for Continuation {
 impl Continuation {
     /// Behind an ordinary line of this level.
     pub const fn of(level: Level) -> Self {
-        Self { level, traceback: Traceback::None }
+        Self { level, traceback: Traceback::None, logged: false }
     }
 }
 
@@ -90,7 +92,8 @@ pub fn classify<'a>(_: Stream, line: &'a str, before: Continuation) -> Classifie
         return found;
     }
     let (level, next) = python::inherit(line, before);
-    Classified { level, source: Cow::Borrowed(""), text: Text::all(line), kind: LineKind::None, next }
+    let kind = python::kind(line, before, next);
+    Classified { level, source: Cow::Borrowed(""), text: Text::all(line), kind, next }
 }
 
 /// The level that a word names, in any case. `None` for other words.

@@ -3,9 +3,9 @@
 //! In: frames of raw bytes from a runtime, and a grammar that reads one line (a program's own words live elsewhere). Out:
 //! numbered lines of the wire's form, in batches to any number of cursors. `split` makes
 //! lines of bytes, `ansi` and `style` take terminal control out of them, `level`, `json_line` and `python` tell how serious
-//! they are, `encode` writes their JSON, `ring` keeps it within bounds, `decode` takes it apart
-//! again; `writer` does all this once per line, `cursor` says
-//! what a viewer gets next, `feed` joins the two, `recent` looks back. This room reads no clock, opens no file, knows no
+//! they are, `encode` writes their JSON, `ring` keeps it within bounds, `decode` takes it apart again; `writer` does all this
+//! once per line, `cursor` says what a viewer gets next, `shared` makes that once for all of them, `feed` joins these, `recent`
+//! looks back. This room reads no clock, opens no file, knows no
 //! runtime and no HTTP.
 
 mod ansi;
@@ -18,6 +18,7 @@ mod level;
 mod python;
 mod recent;
 mod ring;
+mod shared;
 mod split;
 mod style;
 mod writer;
@@ -26,7 +27,7 @@ mod writer;
 mod tests;
 
 pub use ansi::Cleaner;
-pub use cursor::{Batch, Cursor, GapNote};
+pub use cursor::{Batch, Cursor, GapNote, Take};
 pub use decode::{Decoder, LineParts};
 pub use encode::{LineView, push_stored};
 pub use feed::{Feed, Limits};
@@ -35,5 +36,6 @@ pub use level::{
     Classified, Continuation, Grammar, Text, Traceback, classify as classify_common, fraction, level_word,
     shaped,
 };
+pub use python::logged as in_logged_traceback;
 pub use split::{LINE_LIMIT, Splitter};
 pub use writer::Observer;

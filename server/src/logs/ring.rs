@@ -3,6 +3,7 @@
 //! A chunk that is full never changes again: readers take it along and copy outside of the lock. The oldest chunks go when
 //! there are too many bytes, or more lines than have to be kept.
 
+use super::encode::push_number;
 use app::model::{Level, LevelCounts, Stream};
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
@@ -141,18 +142,19 @@ pub struct Slice {
 }
 
 impl Slice {
-    /// The lines' JSON, joined by commas.
-    pub fn join(self) -> String {
-        let mut json = String::new();
-        if self.full.is_empty() {
-            json = self.open;
-        } else {
-            let pieces = || self.full.iter().map(|(chunk, lines)| chunk.slice(lines.clone()));
-            json.reserve(pieces().map(str::len).sum::<usize>() + self.open.len());
-            pieces().for_each(|piece| json.push_str(piece));
-            json.push_str(&self.open);
-        }
+    /// `{"run":…,"lines":[…]}`: the lines as the wire has them.
+    pub fn join(self, run: u64) -> String {
+        let pieces = || {
+            let full = self.full.iter().map(|(chunk, lines)| chunk.slice(lines.clone()));
+            full.chain(std::iter::once(self.open.as_str()))
+        };
+        let mut json = String::with_capacity(pieces().map(str::len).sum::<usize>() + 48);
+        json.push_str("{\"run\":");
+        push_number(&mut json, run);
+        json.push_str(",\"lines\":[");
+        pieces().for_each(|piece| json.push_str(piece));
         json.pop();
+        json.push_str("]}");
         json
     }
 }

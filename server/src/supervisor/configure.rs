@@ -19,7 +19,9 @@ use crate::vllm::models::{self, Inputs, Measured, Own, Planned, Row, hub};
 use crate::vllm::plan::{Ask, model_facts, plan};
 use crate::vllm::probe::holder;
 use app::api::ApiError;
-use app::model::{Gpu, MemoryPlan, PendingChange, PortHolder, RuntimeKind, ServiceKind, ServiceName};
+use app::model::{
+    Gpu, MemoryPlan, PendingChange, PortHolder, RunInfo, RuntimeKind, ServiceKind, ServiceName,
+};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -256,6 +258,16 @@ impl Fleet {
     /// Earlier settings of a service, the latest first.
     pub fn earlier(&self, service: &ServiceName) -> Vec<Earlier> {
         self.store.earlier_settings(service)
+    }
+
+    /// Runs of a service, the newest first, only those before the one of that number where one is given.
+    pub fn runs(&self, service: &ServiceName, limit: usize, before: Option<u64>) -> Vec<RunInfo> {
+        self.store.runs(service, limit, before)
+    }
+
+    /// One run.
+    pub fn run(&self, run: u64) -> Option<RunInfo> {
+        self.store.run(run)
     }
 
     /// What a pasted command makes of the settings in force.

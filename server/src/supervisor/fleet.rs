@@ -393,6 +393,7 @@ impl Fleet {
                     let tidied = tokio::task::spawn_blocking(move || history.tidy(std::time::SystemTime::now()));
                     for (service, run) in tidied.await.unwrap_or_default() {
                         tracing::info!(service, run, "an old log was deleted");
+                        self.store.forget_run(run);
                     }
                 }
                 changed = trouble.changed() => {

@@ -11,7 +11,7 @@ use crate::logs::Feed;
 use crate::runtime::{Activity, Hint, Launch, Look, Runtime, RuntimeError};
 use crate::settings::fields::{self, Values};
 use crate::settings::{Kind, ServiceConfig};
-use crate::store::{RunRow, Store};
+use crate::store::{RunEnd, RunRow, Store};
 use crate::vllm::explain::Explainer;
 use crate::vllm::http::Http;
 use crate::vllm::launch::{QUIET, launch, other};
@@ -19,8 +19,8 @@ use crate::vllm::probe::{Probe, holder, probe};
 use crate::vllm::smoke::smoke;
 use crate::vllm::{verdict, witness::Witness};
 use app::model::{
-    Cause, FailureKind, Gpu, GpuProcess, KeptImage, Phase, PhaseProgress, PortHolder, Release, Remnant,
-    RuntimeKind, ServiceName, Smoke, Timestamp, UnreachableReason, UsualTime, Verb, Wish,
+    Cause, FailureKind, Gpu, GpuProcess, KeptImage, Phase, PhaseProgress, PhaseTime, PortHolder, Release,
+    Remnant, RuntimeKind, ServiceName, Smoke, Timestamp, UnreachableReason, UsualTime, Verb, Wish,
 };
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -114,6 +114,8 @@ pub struct Task {
     /// Counts launches that ended: a look from before is stale.
     epoch: u64,
     run: Option<u64>,
+    /// What the store was told of this run's end and of its start.
+    noted: (Option<RunEnd>, Vec<PhaseTime>),
     follower: Option<Follower>,
     /// The switch.
     auto_start: bool,
@@ -208,6 +210,7 @@ impl Task {
             looking: None,
             epoch: 0,
             run: None,
+            noted: (None, Vec::new()),
             follower: None,
             version: None,
             probing: false,
@@ -358,7 +361,11 @@ impl Task {
                 }
                 self.feed.close_run();
                 self.log_complete = true;
-                self.judge()
+                let verdict = self.judge();
+                if verdict.is_none() {
+                    self.remember_run();
+                }
+                verdict
             }
         }
     }
@@ -427,6 +434,7 @@ impl Task {
                 self.store.set_outcome(run, &now);
             }
         }
+        self.remember_run();
         if let Some(version) = self.machine.served().version.clone()
             && self.known_version().as_ref() != Some(&version)
         {
@@ -439,6 +447,32 @@ impl Task {
         }
         if !*self.settled.borrow() && !self.machine.is_waiting() && (!self.machine.is_up() || self.probed) {
             self.settled.send_replace(true);
+        }
+    }
+
+    /// Tells the store how the start of this run went, once it became ready or came to nothing, and how the run ended.
+    fn remember_run(&mut self) {
+        let Some(run) = self.run else { return };
+        if let Some(over) = self.machine.ready_since().or_else(|| self.machine.ended_at())
+            && self.is_vllm()
+            && self.heard_this
+            && self.watched
+        {
+            let seen = self.witness().phases(Some(over));
+            // The log may be behind: more will be told. A dashboard that reads it anew knows less than the one before.
+            if seen.len() > self.noted.1.len() {
+                self.store.set_phases(run, &seen);
+                self.noted.1 = seen;
+            }
+        }
+        let Some(state) = self.machine.outcome() else { return };
+        let Some(Activity::Ended(ended)) = self.machine.instance().map(|i| &i.activity) else { return };
+        // The first look at an end knows best when it was.
+        let at = self.noted.0.as_ref().and_then(|told| told.at).unwrap_or(ended.at);
+        let end = RunEnd { at: Some(at), code: u32::try_from(ended.code).ok().map(i64::from), state };
+        if self.noted.0.as_ref() != Some(&end) {
+            self.store.set_end(run, &end);
+            self.noted.0 = Some(end);
         }
     }
 
@@ -781,6 +815,9 @@ impl Task {
         self.usual = self.store.usual_start(&self.start_key());
         let row = known.or_else(|| {
             let run = self.store.open_run(&self.config.name, &key, started, instance.log_from_ns)?;
+            // An adopted container has settings of its own.
+            let launched = self.launched.as_ref().filter(|_| !self.is_adopted());
+            self.store.set_launch(run, instance.image.as_deref(), launched);
             Some(RunRow {
                 run,
                 log_from_ns: instance.log_from_ns,
@@ -794,6 +831,7 @@ impl Task {
             return;
         };
         self.run = Some(row.run);
+        self.noted = (None, self.store.run(row.run).map(|known| known.phases).unwrap_or_default());
         self.feed.open_run(row.run, started);
         self.follower = Some(Follower::spawn(
             self.config.name.clone(),

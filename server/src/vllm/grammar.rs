@@ -4,7 +4,11 @@
 //! level become fields, the time is the runtime's, the rest is the text. A program's own prints carry at most the first
 //! bracket. All that is not vLLM's is left to the grammar that programs share.
 
-use crate::logs::{Classified, Continuation, JsonLine, Text, classify_common, fraction, level_word, shaped};
+use super::kind;
+use crate::logs::{
+    Classified, Continuation, JsonLine, Text, classify_common, fraction, in_logged_traceback, level_word,
+    shaped,
+};
 use app::model::{Level, LineKind, Stream};
 use std::borrow::Cow;
 
@@ -14,18 +18,33 @@ pub fn classify<'a>(stream: Stream, line: &'a str, before: Continuation) -> Clas
         let logger = json.logger();
         let uvicorn = logger == "uvicorn" || logger.starts_with("uvicorn.");
         let source = if uvicorn { Cow::Borrowed(UVICORN) } else { json.process().unwrap_or(logger) };
-        return json.into_classified(line, source);
+        let mut found = json.into_classified(line, source);
+        let message = match &found.text {
+            Text::Part(part) => line.get(part.clone()).unwrap_or_default(),
+            Text::Own(text) => text,
+        };
+        // Its messages have no place in front of them, and whoever says nothing greets nobody.
+        found.kind = if uvicorn { kind::of_access(message) } else { kind::of_message("", message) };
+        return found;
     }
     let (source, rest) = process(line);
-    if let Some((level, source, rest)) = stamped(rest)
-        .map(|(level, rest)| (level, source, rest))
-        .or_else(|| uvicorn(rest).map(|(level, rest)| (level, UVICORN, rest)))
-    {
+    if let Some((level, rest)) = stamped(rest) {
+        let (place, message) = kind::placed(rest);
+        let trace = in_logged_traceback(message, level, before);
         return Classified {
             level,
             source: Cow::Borrowed(source),
             text: Text::rest(line, rest),
-            kind: LineKind::None,
+            kind: if trace.is_some() { LineKind::Trace } else { kind::of_message(place, message) },
+            next: Continuation { logged: trace == Some(true), ..Continuation::of(level) },
+        };
+    }
+    if let Some((level, rest)) = uvicorn(rest) {
+        return Classified {
+            level,
+            source: Cow::Borrowed(UVICORN),
+            text: Text::rest(line, rest),
+            kind: kind::of_access(rest),
             next: Continuation::of(level),
         };
     }

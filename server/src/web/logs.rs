@@ -120,7 +120,7 @@ fn failed(what: &str) -> Problem {
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "Failed", what)
 }
 
-fn busy() -> Problem {
+pub(super) fn busy() -> Problem {
     Problem::new(
         StatusCode::SERVICE_UNAVAILABLE,
         "Busy",
@@ -129,7 +129,7 @@ fn busy() -> Problem {
 }
 
 /// A run of a service as it is now.
-async fn view(site: &Site, service: &ServiceName, run: Option<u64>) -> Result<View, Problem> {
+pub(super) async fn view(site: &Site, service: &ServiceName, run: Option<u64>) -> Result<View, Problem> {
     let feed = site.fleet.feed(service);
     if feed.is_none() && site.fleet.history().kept(service.as_str()).is_empty() {
         return Err(app::api::ApiError::UnknownService { name: service.to_string() }.into());

@@ -9,6 +9,8 @@ mod logs;
 mod page;
 mod parts;
 mod problem;
+mod requests;
+mod runs;
 mod search;
 mod stream;
 mod walls;
@@ -77,6 +79,9 @@ fn parts() -> Router<Site> {
         .route("/parts/settings/{name}/restore", post(parts::restore))
         .route("/parts/models/delete", post(parts::delete_model))
         .route("/parts/models/{name}", get(parts::models))
+        .route("/parts/runs/{name}", get(runs::get).post(runs::turned))
+        .route("/parts/runs/{name}/compare", get(runs::compare).post(runs::compared))
+        .route("/parts/requests/{name}", get(requests::get).post(requests::post))
         .route("/parts/images", get(parts::images))
         .route("/parts/images/remove", post(parts::remove_image))
         .route("/parts/images/prune", post(parts::prune_images))
@@ -111,6 +116,7 @@ pub fn router(site: Site, hosts: Hosts, assets: &Path) -> Router {
         .route("/api/services/{name}/logs", get(logs::logs))
         .route("/api/services/{name}/search", get(logs::search))
         .route("/api/services/{name}/container-logs", get(logs::container_logs))
+        .route("/api/services/{name}/runs", get(runs::api))
         .route("/api/stream", get(stream::stream))
         .route("/api/fn/{function}", post(page::server_function))
         .route("/api/{*rest}", any(problem::no_such_place))

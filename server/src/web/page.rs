@@ -49,8 +49,8 @@ pub async fn render(
     let mut boot = boot(&site, route, request.headers(), request.uri().query());
     boot.explained = explained;
     boot.parts = parts_of(&site, &boot).await;
-    let logs = logs(&site, &boot, request.headers(), request.uri().query()).await;
-    boot.parts.0.extend(logs);
+    let windows = logs(&site, &boot, request.headers(), request.uri().query()).await;
+    boot.parts.0.extend(windows);
     written(site, boot, status, request).await
 }
 
@@ -64,7 +64,8 @@ pub async fn render_with(
 ) -> Response {
     let mut boot = boot(&site, route, request.headers(), None);
     boot.parts = parts_of(&site, &boot).await;
-    boot.parts.0.extend(logs(&site, &boot, request.headers(), None).await);
+    let windows = logs(&site, &boot, request.headers(), None).await;
+    boot.parts.0.extend(windows);
     boot.parts.0.retain(|(id, _)| *id != part.0);
     boot.parts.0.push(part);
     written(site, boot, status, request).await
@@ -166,12 +167,13 @@ async fn logs(
         service,
     };
     let named = |name: &str| query?.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
-    let run = named("run").and_then(|run| run.parse().ok());
-    let past = match run.filter(|_| matches!(boot.route, Route::Service { .. })) {
+    let run =
+        named("run").and_then(|run| run.parse().ok()).filter(|_| matches!(boot.route, Route::Service { .. }));
+    let past = match run {
         Some(run) => {
             let line = named("line").and_then(|line| line.parse().ok());
             let query = named("q").map(percent_decode).unwrap_or_default();
-            Some(past(site, &live, run, line, query).await)
+            Some(past(site, run, line, query, live.clone()).await)
         }
         None => None,
     };
@@ -179,28 +181,27 @@ async fn logs(
     Some(("logs".to_owned(), app::parts::logs(&LogsView { view, live, past }, boot.lang)))
 }
 
-/// The window on one run: the lines around the one that is named, else its last ones. Without lines when it is not kept.
-async fn past(site: &Site, live: &LogPane, run: u64, line: Option<u64>, query: String) -> LogPane {
-    let (history, feed, service) =
-        (site.fleet.history().clone(), site.fleet.feed(&live.service), live.service.clone());
+/// The window on one run, with the lines around the one that is named, or the last ones.
+async fn past(site: &Site, run: u64, line: Option<u64>, query: String, live: LogPane) -> LogPane {
+    let view = super::logs::view(site, &live.service, Some(run)).await.ok();
+    let started = view.as_ref().and_then(|_| site.fleet.started(run));
     let read = tokio::task::spawn_blocking(move || {
-        let view = history.view(&service, Some(run), feed.as_deref()).ok().flatten()?;
-        let (first, last) = (view.first(), view.last());
-        let at = Anchor::Around(line.unwrap_or(last));
-        let lines = view.select(&Selection { at, before: None, filter: Filter::default(), limit: TAIL });
-        Some((first, last, lines))
+        let view = view?;
+        let at = line.map_or(Anchor::End, Anchor::Around);
+        let wanted = Selection { at, before: None, filter: Filter::default(), limit: TAIL };
+        Some((view.first(), view.last(), view.select(&wanted)))
     });
     let (first, last, lines) = read.await.ok().flatten().unwrap_or_default();
     LogPane {
         run: Some(run),
-        started: site.fleet.started(run),
+        started,
         counts: LevelCounts::default(),
         first,
         last,
         lines: lines.lines().filter_map(|line| serde_json::from_str(line).ok()).collect(),
         line,
         query,
-        ..live.clone()
+        ..live
     }
 }
 

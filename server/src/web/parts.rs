@@ -5,7 +5,7 @@
 //! part as it now is, so that everything works without JavaScript. What is allowed is decided by the supervisor.
 
 use super::problem::Problem;
-use super::{Site, page};
+use super::{Site, page, requests, runs};
 use crate::runtime::docker::images::Stored;
 use crate::settings::Gpus;
 use crate::settings::fields::{self, FIELDS, REST, SECRETS, SecretChange, Values, Wanted, Wrong};
@@ -32,16 +32,22 @@ use std::collections::BTreeMap;
 type Fields = BTreeMap<String, String>;
 
 /// A rendered part: its address below `/parts/`, and its HTML.
-type Part = (String, String);
+pub(super) type Part = (String, String);
 
 /// All parts of a page, from what is known now.
 pub async fn all(site: &Site, only: Option<&ServiceName>, lang: Lang) -> Parts {
     let mut parts = Vec::new();
-    // The forms speak of one service: that of the page, or the first of vLLM.
-    let main = only.cloned().or_else(|| site.fleet.first_vllm());
     let is_vllm = |name: &ServiceName| {
         site.fleet.world().service(name).is_some_and(|s| s.kind == app::model::ServiceKind::Vllm)
     };
+    // The runs are those of the log that the page shows.
+    let shown = only.cloned().or_else(|| site.fleet.world().services().first().map(|s| s.name.clone()));
+    if let Some(name) = &shown {
+        parts.push(runs::part(site, name, lang).await);
+        parts.extend(is_vllm(name).then(|| requests::part(site, name, lang)));
+    }
+    // The forms speak of one service: that of the page, or the first of vLLM.
+    let main = only.cloned().or_else(|| site.fleet.first_vllm());
     if let Some(name) = main.filter(is_vllm) {
         if let Ok(view) = settings_view(site, &name, None).await {
             parts.push(settings_part(&name, &view, lang));
@@ -55,7 +61,7 @@ pub async fn all(site: &Site, only: Option<&ServiceName>, lang: Lang) -> Parts {
     Parts(parts)
 }
 
-fn fragment(part: &Part) -> Response {
+pub(super) fn fragment(part: &Part) -> Response {
     let mut response = part.1.clone().into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
@@ -85,7 +91,7 @@ async fn answer(site: Site, headers: HeaderMap, service: Option<&ServiceName>, p
     page::render_with(site, route, part, StatusCode::OK, request).await
 }
 
-fn named(site: &Site, text: &str) -> Result<ServiceName, Problem> {
+pub(super) fn named(site: &Site, text: &str) -> Result<ServiceName, Problem> {
     let known = ServiceName::parse(text).ok().filter(|name| site.fleet.config_of(name).is_ok());
     known.ok_or_else(|| ApiError::UnknownService { name: text.chars().take(80).collect() }.into())
 }

@@ -25,6 +25,11 @@ impl Problem {
         &self.detail
     }
 
+    /// What was asked for is not here.
+    pub fn is_missing(&self) -> bool {
+        self.status == StatusCode::NOT_FOUND
+    }
+
     /// A parameter that is not allowed.
     pub fn parameter(name: &str, value: &str, allowed: &str) -> Self {
         let value: String = value.chars().take(80).collect();

@@ -65,7 +65,8 @@ pub async fn page(
         // The form is there before anything is read.
         let _ = out.flush();
         if let Some((search, (views, left_out))) = search {
-            let finder = Finder { service: view.service, pairs, lang, search, left_out };
+            let download = (view.run != "all").then(|| download(&view.service, &parameters));
+            let finder = Finder { service: view.service, pairs, lang, search, left_out, download };
             finder.run(&views, out);
         }
         let _ = out.write(|text| text.push_str(SEARCH_END));
@@ -130,6 +131,7 @@ struct Finder {
     lang: Lang,
     search: Search,
     left_out: usize,
+    download: Option<String>,
 }
 
 impl Finder {
@@ -201,6 +203,7 @@ impl Finder {
             damaged: answer.damaged,
             left_out: self.left_out,
             done: answer.done,
+            download: self.download.clone(),
             bars: bars.collect(),
         }
     }
@@ -214,6 +217,17 @@ impl Finder {
         address.push_str(&format!("from={from}&to={to}"));
         address
     }
+}
+
+/// Where the lines that are looked for can be downloaded.
+fn download(service: &str, parameters: &HashMap<String, String>) -> String {
+    let mut address = format!("/api/services/{service}/logs?download=1");
+    for key in ["run", "q", "regex", "levels", "stream", "source", "from", "to"] {
+        if let Some(value) = parameters.get(key).filter(|value| !value.is_empty()) {
+            address.push_str(&format!("&{key}={}", encoded(value)));
+        }
+    }
+    address
 }
 
 /// A text as a value in an address.

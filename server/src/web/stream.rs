@@ -1,11 +1,11 @@
-//! `GET /api/stream?logs=NAME[&after=RUN.SEQ]`: a snapshot, then every change, over Server-Sent Events.
+//! `GET /api/stream?logs=NAME[&after=RUN.SEQ][&every=MS]`: a snapshot, then every change, over Server-Sent Events.
 //!
 //! Each viewer is a loop that is asked for more only when its connection takes more: while a send is in flight, lines
 //! gather in the ring and states settle, so that a slow viewer gets fewer, larger batches and costs the others nothing.
 
 use super::Site;
 use super::problem::Problem;
-use crate::logs::{Batch, Cursor, Feed};
+use crate::logs::{Batch, Cursor, Feed, Take};
 use crate::supervisor::{Fleet, Seat};
 use app::model::{
     Bye, Gap, Gpu, Host, Image, LogPosition, Ping, RunOpened, Service, ServiceMetrics, ServiceName,
@@ -16,9 +16,9 @@ use axum::extract::{Query, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt::Write;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -27,6 +27,12 @@ use tokio::time::Instant;
 const PING: Duration = Duration::from_secs(10);
 /// The largest batch of lines.
 const BATCH: usize = 256 << 10;
+/// A batch that is smaller is copied to what goes before it; a larger one is sent as it is, to every viewer the same bytes.
+const COPIED: usize = 4 << 10;
+/// From here on time is cut into the stretches for which viewers gather lines.
+static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+/// The longest time that a viewer may ask lines to be gathered for.
+const SLOWEST: Duration = Duration::from_secs(1);
 
 /// Opens a stream.
 pub async fn stream(
@@ -63,7 +69,12 @@ pub async fn stream(
         }
         _ => Cursor::from_start(),
     };
-    let viewer = Viewer::new(site, log, cursor);
+    let every = parameters.get("every").map_or(Ok(Duration::ZERO), |text| {
+        let wrong = || Problem::parameter("every", text, "a number of milliseconds, 1000 at most");
+        let every = text.parse().map(Duration::from_millis).map_err(|_| wrong())?;
+        if every > SLOWEST { Err(wrong()) } else { Ok(every) }
+    })?;
+    let viewer = Viewer::new(site, log, cursor, every);
     let body = Body::from_stream(futures::stream::unfold(viewer, |mut viewer| async move {
         let bytes = viewer.next().await?;
         Some((Ok::<_, std::convert::Infallible>(bytes), viewer))
@@ -95,6 +106,8 @@ struct Viewer {
     greeted: bool,
     ended: bool,
     ping: Instant,
+    /// What is to be sent, in pieces.
+    out: Out,
 }
 
 struct Log {
@@ -102,12 +115,77 @@ struct Log {
     feed: Arc<Feed>,
     news: watch::Receiver<u64>,
     cursor: Cursor,
+    /// For so long lines are gathered before they are sent; the first after a silence are not.
+    every: Duration,
+    /// Nothing is sent before.
+    due: Instant,
+    /// Something came that is not sent yet.
+    held: bool,
+}
+
+/// Events on their way: text that is this viewer's own, and batches of lines that are shared.
+#[derive(Default)]
+struct Out {
+    ready: VecDeque<Bytes>,
+    text: String,
+    bytes: usize,
+}
+
+impl Out {
+    fn is_empty(&self) -> bool {
+        self.ready.is_empty() && self.text.is_empty()
+    }
+
+    /// How much was put in since it was empty.
+    fn len(&self) -> usize {
+        self.bytes + self.text.len()
+    }
+
+    /// Puts a batch of lines behind the text.
+    fn lines(&mut self, run: u64, last: u64, json: Bytes) {
+        let _ = write!(self.text, "event: lines\nid: {run}.{last}\ndata: ");
+        let small = if json.len() <= COPIED { std::str::from_utf8(&json).ok() } else { None };
+        if let Some(json) = small {
+            self.text.push_str(json);
+        } else {
+            self.close();
+            self.bytes += json.len();
+            self.ready.push_back(json);
+        }
+        self.text.push_str("\n\n");
+    }
+
+    fn close(&mut self) {
+        if !self.text.is_empty() {
+            self.bytes += self.text.len();
+            self.ready.push_back(Bytes::from(std::mem::take(&mut self.text)));
+        }
+    }
+
+    /// The next piece to be sent.
+    fn next(&mut self) -> Option<Bytes> {
+        self.close();
+        let next = self.ready.pop_front();
+        if self.ready.is_empty() {
+            self.bytes = 0;
+        }
+        next
+    }
 }
 
 impl Viewer {
-    fn new(site: Site, log: Option<(ServiceName, Arc<Feed>)>, cursor: Cursor) -> Self {
+    fn new(site: Site, log: Option<(ServiceName, Arc<Feed>)>, cursor: Cursor, every: Duration) -> Self {
         let world = site.fleet.world().clone();
-        let log = log.map(|(name, feed)| Log { name, news: feed.subscribe(), feed, cursor });
+        let due = Instant::now();
+        let log = log.map(|(name, feed)| Log {
+            name,
+            news: feed.subscribe(),
+            feed,
+            cursor,
+            every,
+            due,
+            held: false,
+        });
         Self {
             born: Instant::now(),
             _seat: world.take_seat(),
@@ -122,11 +200,15 @@ impl Viewer {
             greeted: false,
             ended: false,
             ping: Instant::now() + PING,
+            out: Out::default(),
         }
     }
 
     /// The next bytes for the connection; `None` at its end.
     async fn next(&mut self) -> Option<Bytes> {
+        if let Some(piece) = self.out.next() {
+            return Some(piece);
+        }
         if self.ended {
             return None;
         }
@@ -135,24 +217,22 @@ impl Viewer {
             return Some(self.greet());
         }
         loop {
-            let mut out = String::new();
-            self.changes(&mut out);
+            self.changes();
             if let Some(log) = &mut self.log {
-                log.news.mark_unchanged();
-                log.read(&mut out);
+                log.send(&mut self.out);
             }
-            if !out.is_empty() {
+            if !self.out.is_empty() {
                 // A stream that talks needs no ping to prove that it lives, but a quiet world shall not go without clock.
                 if self.ping <= Instant::now() {
-                    self.beat(&mut out);
+                    self.beat();
                 }
-                return Some(Bytes::from(out));
+                return self.out.next();
             }
             let ahead = self.log.as_ref().is_some_and(|log| log.end_before_cursor().is_some());
             let give_up = self.born + AHEAD;
             let log_news = async {
                 match &mut self.log {
-                    Some(log) => log.news.changed().await.is_ok(),
+                    Some(log) => log.news().await,
                     None => std::future::pending().await,
                 }
             };
@@ -161,27 +241,27 @@ impl Viewer {
                 _ = self.world.changed() => {}
                 alive = log_news => if !alive { self.log = None; },
                 () = tokio::time::sleep_until(self.ping) => {
-                    self.beat(&mut out);
-                    return Some(Bytes::from(out));
+                    self.beat();
+                    return self.out.next();
                 }
                 () = tokio::time::sleep_until(give_up), if ahead => {
                     if let Some(log) = &mut self.log {
-                        log.step_back(&mut out);
-                        return Some(Bytes::from(out));
+                        log.step_back(&mut self.out.text);
+                        return self.out.next();
                     }
                 }
                 () = self.site.stop.cancelled() => {
                     self.ended = true;
-                    event(&mut out, "bye", &Bye { reason: "shutdown".to_owned() });
-                    return Some(Bytes::from(out));
+                    event(&mut self.out.text, "bye", &Bye { reason: "shutdown".to_owned() });
+                    return self.out.next();
                 }
             }
         }
     }
 
-    fn beat(&mut self, out: &mut String) {
+    fn beat(&mut self) {
         self.ping = Instant::now() + PING;
-        event(out, "ping", &Ping { now: Timestamp::now() });
+        event(&mut self.out.text, "ping", &Ping { now: Timestamp::now() });
     }
 
     fn greet(&mut self) -> Bytes {
@@ -201,7 +281,8 @@ impl Viewer {
     }
 
     /// What differs from what this viewer was told last.
-    fn changes(&mut self, out: &mut String) {
+    fn changes(&mut self) {
+        let out = &mut self.out.text;
         let world = self.site.fleet.world();
         self.world.mark_unchanged();
         let now = Timestamp::now();
@@ -256,21 +337,52 @@ impl Log {
         }
     }
 
-    fn read(&mut self, out: &mut String) {
+    /// Waits for news, or until what was held back may be sent; `false` when there will be none.
+    async fn news(&mut self) -> bool {
+        if self.held {
+            tokio::time::sleep_until(self.due).await;
+            return true;
+        }
+        self.held = self.news.changed().await.is_ok();
+        self.held
+    }
+
+    /// Takes what has come, unless it is to be gathered for longer.
+    fn send(&mut self, out: &mut Out) {
+        if self.due > Instant::now() {
+            return;
+        }
+        self.news.mark_unchanged();
+        let before = out.len();
+        self.read(out);
+        let came = out.len() - before;
+        // There may be more of what was not taken now.
+        self.held = came > 0;
+        if came > 0 && came < BATCH / 2 && !self.every.is_zero() {
+            // Viewers that gather do so together, so that they stand at the same place and get the same bytes.
+            let since = BEGIN.elapsed().as_micros() / self.every.as_micros();
+            self.due = *BEGIN + self.every * u32::try_from(since + 1).unwrap_or(u32::MAX);
+        }
+    }
+
+    /// Takes a batch of lines, and those behind it only where another viewer has them already: a viewer that is a little
+    /// late shall not make batches that nobody else needs.
+    fn read(&mut self, out: &mut Out) {
+        let mut take = Take::Any;
         while out.len() < BATCH {
-            let Some(batch) = self.feed.read(&mut self.cursor, BATCH) else { return };
+            let Some(batch) = self.feed.read(&mut self.cursor, BATCH, take) else { return };
             match batch {
                 Batch::Run { run, started, previous } => {
-                    event(out, "run", &RunOpened { service: self.name.clone(), run, started, previous });
+                    let opened = RunOpened { service: self.name.clone(), run, started, previous };
+                    event(&mut out.text, "run", &opened);
                 }
                 Batch::Lines { run, last, json, .. } => {
                     // The lines are JSON already: no second pass over them.
-                    let _ = write!(out, "event: lines\nid: {run}.{last}\ndata: {{\"run\":{run},\"lines\":[");
-                    out.push_str(&json);
-                    out.push_str("]}\n\n");
+                    out.lines(run, last, json);
+                    take = Take::Made;
                 }
-                Batch::Gap(gap) => event(out, "gap", &gap),
-                Batch::Progress(progress) => event(out, "progress", &progress),
+                Batch::Gap(gap) => event(&mut out.text, "gap", &gap),
+                Batch::Progress(progress) => event(&mut out.text, "progress", &progress),
             }
         }
     }
@@ -282,5 +394,33 @@ fn event(out: &mut String, name: &str, data: &impl Serialize) {
             let _ = write!(out, "event: {name}\ndata: {json}\n\n");
         }
         Err(error) => tracing::error!(name, %error, "an event could not be written"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_keep_their_place_between_other_events_and_large_ones_are_not_copied() {
+        let mut out = Out::default();
+        let (small, large) = (Bytes::from_static(b"{}"), Bytes::from(vec![b'x'; COPIED + 1]));
+        event(&mut out.text, "a", &1);
+        out.lines(17, 3, small);
+        out.lines(17, 9, large.clone());
+        event(&mut out.text, "b", &2);
+        let want = format!(
+            "event: a\ndata: 1\n\nevent: lines\nid: 17.3\ndata: {{}}\n\nevent: lines\nid: 17.9\ndata: {}\n\nevent: b\ndata: 2\n\n",
+            "x".repeat(COPIED + 1)
+        );
+        assert_eq!(out.len(), want.len());
+        let pieces: Vec<Bytes> = std::iter::from_fn(|| out.next()).collect();
+        assert_eq!(pieces.concat(), want.as_bytes());
+        assert!(
+            pieces.iter().any(|piece| piece.as_ptr() == large.as_ptr()),
+            "the same bytes for every viewer"
+        );
+        assert!(out.is_empty());
+        assert_eq!(out.len(), 0);
     }
 }

@@ -58,7 +58,8 @@ pub fn line(json: &str, run: u64, store: &mut Store) -> Option<()> {
     one(&mut Scan::new(json), run, store, &mut Counted::default())
 }
 
-/// `[seq, time, stream, level, source, text]`, spans and the kind behind it where there are any.
+/// `[seq, time, stream, level, source, text]`, spans and the kind behind it where there are any. Nothing is held before the
+/// line is whole.
 fn one(scan: &mut Scan<'_>, run: u64, store: &mut Store, counted: &mut Counted) -> Option<()> {
     scan.expect(b'[')?;
     let seq = scan.whole()?;
@@ -69,14 +70,14 @@ fn one(scan: &mut Scan<'_>, run: u64, store: &mut Store, counted: &mut Counted) 
     scan.expect(b',')?;
     let level: Level = scan.string()?.parse().ok()?;
     scan.expect(b',')?;
-    let wanted = store.wants(run, seq);
-    if wanted {
-        let mut mark = store.mark();
+    let mut mark = None;
+    let mut kind = LineKind::None;
+    if store.wants(run, seq) {
+        let mark = mark.insert(store.mark());
         scan.string_into(store.text_to_write())?;
-        store.end_source(&mut mark);
+        store.end_source(mark);
         scan.expect(b',')?;
         scan.string_into(store.text_to_write())?;
-        let mut kind = LineKind::None;
         if scan.take(b',') {
             spans(scan, store)?;
             if scan.take(b',') {
@@ -84,16 +85,18 @@ fn one(scan: &mut Scan<'_>, run: u64, store: &mut Store, counted: &mut Counted) 
                 kind = scan.string()?.parse().unwrap_or_default();
             }
         }
-        store.commit(mark, Head { run, seq, time, stream, level, kind });
-    }
-    counted.line(run, seq, level);
-    if !wanted {
+    } else {
         scan.skip()?;
     }
     while scan.take(b',') {
         scan.skip()?;
     }
-    scan.expect(b']')
+    scan.expect(b']')?;
+    if let Some(mark) = mark {
+        store.commit(mark, Head { run, seq, time, stream, level, kind });
+    }
+    counted.line(run, seq, level);
+    Some(())
 }
 
 fn spans(scan: &mut Scan<'_>, store: &mut Store) -> Option<()> {

@@ -449,6 +449,156 @@ fn broken_payloads_are_errors_and_keep_what_came_before() {
     assert_eq!(all(&store), ["1.1 a"]);
 }
 
+/// Lines as a hostile program could make the server send them.
+fn hostile(dice: &mut Dice, count: u64) -> Vec<Line> {
+    let pieces = [
+        "\"",
+        "\\",
+        "\n",
+        "\t",
+        "\u{1}",
+        "\u{2028}",
+        "é",
+        "🦀",
+        "]]}",
+        ",[",
+        "x",
+        "\\u0041",
+        "{\"run\":9",
+        " ",
+    ];
+    (1..=count)
+        .map(|seq| {
+            let length = dice.roll(12);
+            let text: String = (0..length).map(|_| pieces[dice.roll(pieces.len() as u64) as usize]).collect();
+            let mut line = line(seq, Level::ALL[dice.roll(5) as usize], &text);
+            line.source = pieces[dice.roll(pieces.len() as u64) as usize].into();
+            line.time =
+                Timestamp::from_millis(1_795_348_800_000 + dice.roll(1 << 40).cast_signed() - (1 << 39));
+            line.kind = LineKind::ALL[dice.roll(LineKind::ALL.len() as u64) as usize];
+            if dice.roll(3) == 0 && !text.is_empty() {
+                line.spans = vec![Span(0, text.len() as u32, "bold red".into())];
+            }
+            line
+        })
+        .collect()
+}
+
+fn batch(lines: &[Line]) -> String {
+    serde_json::to_string(&Lines { run: 7, lines: lines.to_vec() }).expect("plain data")
+}
+
+/// Everything that is held of the lines.
+fn held(store: &Store) -> Vec<String> {
+    (store.first_id()..store.end_id())
+        .filter_map(|id| match store.get(id)? {
+            Entry::Line(held) => {
+                let spans: Vec<_> =
+                    store.spans(held).iter().map(|(from, to, style)| (*from, *to, style.classes())).collect();
+                let (source, text) = (store.source(held), store.text(held));
+                Some(format!("{} {} {:?} {source:?} {text:?} {spans:?}", held.seq, held.time, held.level))
+            }
+            other => Some(format!("{other:?}")),
+        })
+        .collect()
+}
+
+#[test]
+fn lines_are_the_same_however_they_are_cut_into_batches() {
+    for seed in 1..60 {
+        let mut dice = Dice(seed * 104_729);
+        let lines = hostile(&mut dice, 120);
+        let mut plain = Store::default();
+        plain.begin(7, Some(0));
+        for line in &lines {
+            plain.line(7, line);
+        }
+        let (mut read, mut counted) = (Store::default(), Counted { run: 7, ..Counted::default() });
+        read.begin(7, Some(0));
+        let mut at = 0;
+        while at < lines.len() {
+            let end = (at + 1 + dice.roll(30) as usize).min(lines.len());
+            // After a reconnect some lines may come again.
+            let from = at.saturating_sub(dice.roll(4) as usize);
+            parse::lines(&batch(&lines[from..end]), &mut read, &mut counted).expect("the wire's own form");
+            at = end;
+        }
+        assert_eq!(held(&read), held(&plain), "seed {seed}");
+        let counts = Level::ALL.map(|level| lines.iter().filter(|line| line.level == level).count() as u64);
+        assert_eq!(Level::ALL.map(|level| counted.counts.of(level)), counts, "seed {seed}");
+    }
+}
+
+#[test]
+fn whatever_comes_nothing_is_held_that_was_not_whole() {
+    for seed in 1..30 {
+        let mut dice = Dice(seed * 15_485_863);
+        let lines = hostile(&mut dice, 12);
+        let json = batch(&lines);
+        // Cut off anywhere.
+        for end in (0..json.len()).filter(|end| json.is_char_boundary(*end)) {
+            let (mut store, mut counted) = (Store::default(), Counted::default());
+            store.begin(7, Some(0));
+            assert!(parse::lines(&json[..end], &mut store, &mut counted).is_none(), "cut at {end} of {json}");
+            let whole = all(&store);
+            let mut plain = Store::default();
+            plain.begin(7, Some(0));
+            lines.iter().take(whole.len()).for_each(|line| assert!(plain.line(7, line)));
+            assert_eq!(held(&store), held(&plain), "cut at {end} of {json}");
+            // What comes next is read as if nothing had been broken.
+            parse::lines(&json, &mut store, &mut counted).expect("whole");
+            assert_eq!(all(&store).len(), lines.len(), "cut at {end} of {json}");
+        }
+        // Another character anywhere: understood or not, and no panic.
+        for _ in 0..400 {
+            let mut broken: Vec<char> = json.chars().collect();
+            let at = dice.roll(broken.len() as u64) as usize;
+            broken[at] = ['"', '\\', ']', '[', ',', '0', 'u', '{', 'é'][dice.roll(9) as usize];
+            let (mut store, mut counted) = (Store::default(), Counted::default());
+            let broken: String = broken.into_iter().collect();
+            let _ = parse::lines(&broken, &mut store, &mut counted);
+            assert!(all(&store).len() <= 2 * lines.len() + 1);
+            held(&store);
+        }
+    }
+}
+
+#[test]
+fn what_is_huge_deep_or_endless_is_read_or_refused_in_one_pass() {
+    let long = "x\u{1}\"\\".repeat(2_500_000);
+    let (mut store, mut counted) = (Store::default(), Counted::default());
+    parse::lines(&batch(&[line(1, Level::Info, &long)]), &mut store, &mut counted).expect("10 MB of text");
+    let Some(Entry::Line(first)) = store.get(store.first_id()) else { panic!("a line") };
+    assert_eq!(store.text(first), long);
+    for deep in ["[".repeat(1_000_000), "{\"a\":".repeat(1_000_000)] {
+        let json = format!("{{\"more\":{deep}");
+        assert!(parse::lines(&json, &mut store, &mut counted).is_none());
+    }
+    let more = format!("{{\"run\":1,\"more\":{}1{},\"lines\":[]}}", "[".repeat(20), "]".repeat(20));
+    parse::lines(&more, &mut store, &mut counted).expect("what is not known is skipped");
+}
+
+#[test]
+fn one_line_for_ever_and_a_clock_that_jumps_back() {
+    let mut store = Store::bounded(500, 1 << 20);
+    let mut counted = Counted::default();
+    for first in (1..50_000).step_by(100) {
+        let lines: Vec<Line> = (first..first + 100)
+            .map(|seq| {
+                let mut same = line(seq, Level::Warning, "again");
+                same.time = Timestamp::from_millis(if seq % 2 == 0 { 1_795_348_800_000 } else { -5 });
+                same
+            })
+            .collect();
+        parse::lines(&batch(&lines), &mut store, &mut counted).expect("the wire's own form");
+    }
+    let rows = held(&store);
+    assert_eq!(rows.len(), 500);
+    assert!(rows[0].starts_with("49501 1969-12-31T23:59:59.995Z Warning"), "{}", rows[0]);
+    assert!(rows[499].starts_with("50000 2026-11-22T12:00:00.000Z Warning"), "{}", rows[499]);
+    assert_eq!(counted.counts.warning, 50_000);
+}
+
 #[test]
 fn earlier_lines_come_before_without_doubles() {
     let mut store = Store::bounded(60, 1 << 20);

@@ -1,10 +1,10 @@
 //! English of the parts that the server alone writes.
 
-use super::{WORDS, gib_tenths, number, tenths};
+use super::{WORDS, gib_tenths, mib, number, tenths};
 use crate::locales::PartWords;
 use crate::model::*;
 use crate::parts::moment;
-use crate::parts::view::{Fit, LeftOut, Misread, Pace, Remark, Token, Trouble};
+use crate::parts::view::{FateView, Fit, LeftOut, Misread, Pace, Remark, Token, Trouble};
 
 pub(crate) static PARTS: PartWords = PartWords {
     configuration: "Configuration",
@@ -196,47 +196,12 @@ pub(crate) static PARTS: PartWords = PartWords {
     cancel: "Cancel",
     gib: |bytes| format!("{} GiB", gib_tenths(bytes, '.')),
     refused: |detail| format!("Not removed: {detail}"),
-    link_to_line: "Link to this line",
-    previous_match: "Previous match",
-    next_match: "Next match",
-    only_matches: "Only matches",
-    lowest_level: "Lowest level",
-    all_levels: "All levels",
-    and_above: |level| format!("{level} and above"),
-    chosen_levels: "Chosen levels",
-    pipes: "Pipes",
-    probes: "Probes",
-    probes_hint: "Access lines of health checks and metrics",
-    view: "View",
-    wrap_lines: "Wrap long lines",
-    compact_rows: "Compact rows",
-    fold_lines: "Fold lines of one kind",
-    times: "Times",
-    time_of_day: "Time of day",
-    time_since: "Since the start",
-    time_none: "None",
-    first_line: "First line",
-    last_line: "Last line",
-    previous_error: "Previous error",
-    next_error: "Next error",
-    log_keys: &[
-        ("/", "search"),
-        ("Enter Shift+Enter", "next, previous match, in the search"),
-        ("n N", "next, previous match"),
-        ("e E", "next, previous error"),
-        ("Home End", "first, last line"),
-        ("Shift+↑ Shift+↓", "select lines"),
-        ("Ctrl+A Ctrl+C", "select all, copy"),
-        ("Enter", "unfold, fold the selected line"),
-        ("Esc", "select nothing"),
-    ],
-    close: "Close",
-    run_started: |at| format!("started {at}"),
-    run_missing: "The lines of this run are not kept any more.",
-    position: "Position in the run",
-    jump_to_time: "Jump to a time",
 
     search: "Search",
+    search_all_runs: "All runs…",
+    search_everywhere: "Search on the server, in all runs or in one",
+    search_download: "Download the found lines",
+    download_json: "Download as JSON lines",
     search_title: |service| format!("Search in the logs of {service}"),
     search_back: "Back to the service",
     search_text: "Text",
@@ -288,7 +253,131 @@ pub(crate) static PARTS: PartWords = PartWords {
         let lines = if lines == 1 { "1 line".to_owned() } else { format!("{} lines", number(lines)) };
         format!("{from} to {to}: {lines}")
     },
+
+    runs: "Runs",
+    runs_none: "No run yet. Each start is listed here with its time, its length and how it ended.",
+    runs_compare: "Compare the two chosen",
+    runs_not_two: "Choose exactly two runs to compare.",
+    runs_older: "Older",
+    runs_newest: "Newest",
+    run: "Run",
+    run_n: |run| format!("Run {run}"),
+    run_open: "Open its log beside the live one",
+    run_choose: "Choose",
+    run_with_before: "Compare with the one before",
+    run_started: "Started",
+    run_length: "Length",
+    run_outcome: "How it ended",
+    run_exit: "Exit code",
+    run_ready: "Ready after",
+    run_log: "Log",
+    run_lines: |lines| if lines == 1 { "1 line".to_owned() } else { format!("{} lines", number(lines)) },
+    run_bytes: |bytes| size(bytes),
+    run_code: |code| format!("exit code {code}"),
+    run_live: "Goes on",
+    run_failed: "Failed",
+    run_stopped: |note| match note {
+        None => "Stopped".to_owned(),
+        Some(StoppedNote::EndedWhileAway { code }) => format!("Exited ({code}) while Services was away"),
+        Some(StoppedNote::StoppedOutside) => "Stopped from outside".to_owned(),
+        Some(StoppedNote::Removed) => "Its container was removed".to_owned(),
+        Some(StoppedNote::NeverStarted | StoppedNote::NotCreated) => "Never ran".to_owned(),
+    },
+    run_unseen: "Nobody saw its end",
+    run_beside: |a, b| format!("Run {a} beside run {b}"),
+    run_settings_same: "Both were launched with the same settings.",
+    run_settings_unknown: "The settings of one of them are not known: it was not launched from here, or by an earlier version.",
+    run_phases_unknown: "The phases of their starts are not known.",
+    run_whole: "In all",
+    run_difference: "Difference",
+    run_same: "the same",
+    run_close: "Close the comparison",
+
+    requests_hint: "What the log says of single requests, put together by their ids.",
+    requests_read: "Read the log",
+    requests_again: "Read it again",
+    requests_no_run: "The log of this run is not at hand.",
+    requests_none: "This log says nothing of requests. vLLM writes about each with --enable-log-requests, and how it ended with --enable-log-outputs, too: then also what is answered.",
+    requests_no_ends: "This log does not tell when a request ended. With --enable-log-outputs vLLM writes that, and what is answered.",
+    requests_of: |run, shown, all| {
+        if shown == all {
+            format!("Run {run}: {} requests, the latest first.", number(all))
+        } else {
+            format!("Run {run}: the latest {} of {} requests.", number(shown), number(all))
+        }
+    },
+    request: "Request",
+    request_open: "Show its first line in the log",
+    request_at: "Received",
+    request_state: "State",
+    request_took: "Took",
+    request_tokens: "Tokens",
+    request_parameters: "Parameters",
+    request_in_out: |prompt, output| {
+        let count = |n: Option<u64>| n.map_or_else(|| "–".to_owned(), number);
+        match (prompt, output) {
+            (None, None) => "–".to_owned(),
+            _ => format!("{} in, {} out", count(prompt), count(output)),
+        }
+    },
+    request_fate: |fate, live, ends| match fate {
+        FateView::Received | FateView::Added if live && ends => "Running".to_owned(),
+        FateView::Received | FateView::Added => "Its end is not told".to_owned(),
+        FateView::Finished(None) => "Finished".to_owned(),
+        FateView::Finished(Some(reason)) => format!("Finished: {reason}"),
+        FateView::Aborted => "Aborted".to_owned(),
+        FateView::Failed(why) => format!("Not answered: {why}"),
+    },
+
+    link_to_line: "Link to this line",
+    previous_match: "Previous match",
+    next_match: "Next match",
+    only_matches: "Only matches",
+    lowest_level: "Lowest level",
+    all_levels: "All levels",
+    and_above: |level| format!("{level} and above"),
+    chosen_levels: "Chosen levels",
+    pipes: "Pipes",
+    probes: "Probes",
+    probes_hint: "Access lines of health checks and metrics",
+    view: "View",
+    wrap_lines: "Wrap long lines",
+    compact_rows: "Compact rows",
+    fold_lines: "Fold lines of one kind",
+    times: "Times",
+    time_of_day: "Time of day",
+    time_since: "Since the start",
+    time_none: "None",
+    first_line: "First line",
+    last_line: "Last line",
+    previous_error: "Previous error",
+    next_error: "Next error",
+    log_keys: &[
+        ("/", "search"),
+        ("Enter Shift+Enter", "next, previous match, in the search"),
+        ("n N", "next, previous match"),
+        ("e E", "next, previous error"),
+        ("Home End", "first, last line"),
+        ("Shift+↑ Shift+↓", "select lines"),
+        ("Ctrl+A Ctrl+C", "select all, copy"),
+        ("Enter", "unfold, fold the selected line"),
+        ("Esc", "select nothing"),
+    ],
+    close: "Close",
+    pane_started: |at| format!("started {at}"),
+    run_missing: "The lines of this run are not kept any more.",
+    position: "Position in the run",
+    jump_to_time: "Jump to a time",
 };
+
+/// Bytes on the disk.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_048_576 => format!("{} KiB", bytes.div_ceil(1024)),
+        1_048_576..1_073_741_824 => format!("{} MiB", mib(bytes, '.')),
+        _ => format!("{} GiB", gib_tenths(bytes, '.')),
+    }
+}
 
 fn misread(why: &Misread) -> String {
     match why {

@@ -1,10 +1,10 @@
 //! Русский для частей, которые пишет один сервер.
 
-use super::{WORDS, gib_tenths, number, plural, tenths};
+use super::{WORDS, gib_tenths, mib, number, plural, tenths};
 use crate::locales::PartWords;
 use crate::model::*;
 use crate::parts::moment;
-use crate::parts::view::{Fit, LeftOut, Misread, Pace, Remark, Token, Trouble};
+use crate::parts::view::{FateView, Fit, LeftOut, Misread, Pace, Remark, Token, Trouble};
 
 pub(crate) static PARTS: PartWords = PartWords {
     configuration: "Конфигурация",
@@ -200,47 +200,12 @@ pub(crate) static PARTS: PartWords = PartWords {
     cancel: "Отмена",
     gib: |bytes| format!("{} ГиБ", gib_tenths(bytes, ',')),
     refused: |detail| format!("Не удалено: {detail}"),
-    link_to_line: "Ссылка на эту строку",
-    previous_match: "Предыдущее совпадение",
-    next_match: "Следующее совпадение",
-    only_matches: "Только найденное",
-    lowest_level: "Уровень не ниже",
-    all_levels: "Все уровни",
-    and_above: |level| format!("{level} и выше"),
-    chosen_levels: "Выбранные уровни",
-    pipes: "Потоки вывода",
-    probes: "Проверки",
-    probes_hint: "Строки о проверках здоровья и метриках",
-    view: "Вид",
-    wrap_lines: "Переносить длинные строки",
-    compact_rows: "Плотные строки",
-    fold_lines: "Сворачивать однотипные строки",
-    times: "Время",
-    time_of_day: "Время суток",
-    time_since: "От запуска",
-    time_none: "Не показывать",
-    first_line: "Первая строка",
-    last_line: "Последняя строка",
-    previous_error: "Предыдущая ошибка",
-    next_error: "Следующая ошибка",
-    log_keys: &[
-        ("/", "поиск"),
-        ("Enter Shift+Enter", "следующее, предыдущее совпадение, в поиске"),
-        ("n N", "следующее, предыдущее совпадение"),
-        ("e E", "следующая, предыдущая ошибка"),
-        ("Home End", "первая, последняя строка"),
-        ("Shift+↑ Shift+↓", "выделить строки"),
-        ("Ctrl+A Ctrl+C", "выделить всё, скопировать"),
-        ("Enter", "развернуть, свернуть выделенную строку"),
-        ("Esc", "снять выделение"),
-    ],
-    close: "Закрыть",
-    run_started: |at| format!("начат {at}"),
-    run_missing: "Строки этого запуска уже не хранятся.",
-    position: "Место в запуске",
-    jump_to_time: "Перейти ко времени",
 
     search: "Найти",
+    search_all_runs: "Все запуски…",
+    search_everywhere: "Искать на сервере: во всех запусках или в одном",
+    search_download: "Скачать найденные строки",
+    download_json: "Скачать как строки JSON",
     search_title: |service| format!("Поиск в журналах: {service}"),
     search_back: "Назад к сервису",
     search_text: "Текст",
@@ -294,7 +259,134 @@ pub(crate) static PARTS: PartWords = PartWords {
     search_bar: |from, to, lines| {
         format!("{from} – {to}: {} {}", number(lines), plural(lines, "строка", "строки", "строк"))
     },
+
+    runs: "Запуски",
+    runs_none: "Запусков ещё не было. Здесь видно, когда каждый начался, сколько шёл и чем кончился.",
+    runs_compare: "Сравнить два выбранных",
+    runs_not_two: "Выберите для сравнения ровно два запуска.",
+    runs_older: "Более ранние",
+    runs_newest: "Последние",
+    run: "Запуск",
+    run_n: |run| format!("Запуск {run}"),
+    run_open: "Открыть его логи рядом с нынешними",
+    run_choose: "Выбрать",
+    run_with_before: "Сравнить с предыдущим",
+    run_started: "Начат",
+    run_length: "Шёл",
+    run_outcome: "Чем кончился",
+    run_exit: "Код выхода",
+    run_ready: "Готов через",
+    run_log: "Логи",
+    run_lines: |lines| format!("{} {}", number(lines), plural(lines, "строка", "строки", "строк")),
+    run_bytes: |bytes| size(bytes),
+    run_code: |code| format!("код выхода {code}"),
+    run_live: "Идёт",
+    run_failed: "Сбой",
+    run_stopped: |note| match note {
+        None => "Остановлен".to_owned(),
+        Some(StoppedNote::EndedWhileAway { code }) => {
+            format!("Завершился ({code}), пока Сервисы не работали")
+        }
+        Some(StoppedNote::StoppedOutside) => "Остановлен снаружи".to_owned(),
+        Some(StoppedNote::Removed) => "Его контейнер удалён".to_owned(),
+        Some(StoppedNote::NeverStarted | StoppedNote::NotCreated) => "Не запускался".to_owned(),
+    },
+    run_unseen: "Конца никто не видел",
+    run_beside: |a, b| format!("Запуск {a} рядом с запуском {b}"),
+    run_settings_same: "Оба запущены с одними и теми же настройками.",
+    run_settings_unknown: "Настройки одного из них неизвестны: он запущен не отсюда или прежней версией.",
+    run_phases_unknown: "Этапы их запуска неизвестны.",
+    run_whole: "Всего",
+    run_difference: "Разница",
+    run_same: "столько же",
+    run_close: "Закрыть сравнение",
+
+    requests_hint: "Что логи говорят об отдельных запросах, собранное по их номерам.",
+    requests_read: "Прочитать логи",
+    requests_again: "Прочитать снова",
+    requests_no_run: "Логов этого запуска под рукой нет.",
+    requests_none: "В этих логах нет ничего о запросах. vLLM пишет о каждом с флагом --enable-log-requests, а чем он кончился – вместе с --enable-log-outputs: тогда видны и ответы.",
+    requests_no_ends: "Эти логи не говорят, когда запрос кончился. С --enable-log-outputs vLLM пишет это, а с ним и ответы.",
+    requests_of: |run, shown, all| {
+        let noun = plural(all, "запрос", "запроса", "запросов");
+        if shown == all {
+            format!("Запуск {run}: {} {noun}, сначала последние.", number(all))
+        } else {
+            format!("Запуск {run}: последние {} из {} запросов.", number(shown), number(all))
+        }
+    },
+    request: "Запрос",
+    request_open: "Показать его первую строку в логах",
+    request_at: "Получен",
+    request_state: "Состояние",
+    request_took: "Занял",
+    request_tokens: "Токены",
+    request_parameters: "Параметры",
+    request_in_out: |prompt, output| {
+        let count = |n: Option<u64>| n.map_or_else(|| "–".to_owned(), number);
+        match (prompt, output) {
+            (None, None) => "–".to_owned(),
+            _ => format!("{} на входе, {} на выходе", count(prompt), count(output)),
+        }
+    },
+    request_fate: |fate, live, ends| match fate {
+        FateView::Received | FateView::Added if live && ends => "Выполняется".to_owned(),
+        FateView::Received | FateView::Added => "Чем кончился, не сказано".to_owned(),
+        FateView::Finished(None) => "Выполнен".to_owned(),
+        FateView::Finished(Some(reason)) => format!("Выполнен: {reason}"),
+        FateView::Aborted => "Прерван".to_owned(),
+        FateView::Failed(why) => format!("Без ответа: {why}"),
+    },
+
+    link_to_line: "Ссылка на эту строку",
+    previous_match: "Предыдущее совпадение",
+    next_match: "Следующее совпадение",
+    only_matches: "Только найденное",
+    lowest_level: "Уровень не ниже",
+    all_levels: "Все уровни",
+    and_above: |level| format!("{level} и выше"),
+    chosen_levels: "Выбранные уровни",
+    pipes: "Потоки вывода",
+    probes: "Проверки",
+    probes_hint: "Строки о проверках здоровья и метриках",
+    view: "Вид",
+    wrap_lines: "Переносить длинные строки",
+    compact_rows: "Плотные строки",
+    fold_lines: "Сворачивать однотипные строки",
+    times: "Время",
+    time_of_day: "Время суток",
+    time_since: "От запуска",
+    time_none: "Не показывать",
+    first_line: "Первая строка",
+    last_line: "Последняя строка",
+    previous_error: "Предыдущая ошибка",
+    next_error: "Следующая ошибка",
+    log_keys: &[
+        ("/", "поиск"),
+        ("Enter Shift+Enter", "следующее, предыдущее совпадение, в поиске"),
+        ("n N", "следующее, предыдущее совпадение"),
+        ("e E", "следующая, предыдущая ошибка"),
+        ("Home End", "первая, последняя строка"),
+        ("Shift+↑ Shift+↓", "выделить строки"),
+        ("Ctrl+A Ctrl+C", "выделить всё, скопировать"),
+        ("Enter", "развернуть, свернуть выделенную строку"),
+        ("Esc", "снять выделение"),
+    ],
+    close: "Закрыть",
+    pane_started: |at| format!("начат {at}"),
+    run_missing: "Строки этого запуска уже не хранятся.",
+    position: "Место в запуске",
+    jump_to_time: "Перейти ко времени",
 };
+
+/// Байты на диске.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_048_576 => format!("{} КиБ", bytes.div_ceil(1024)),
+        1_048_576..1_073_741_824 => format!("{} МиБ", mib(bytes, ',')),
+        _ => format!("{} ГиБ", gib_tenths(bytes, ',')),
+    }
+}
 
 fn misread(why: &Misread) -> String {
     match why {

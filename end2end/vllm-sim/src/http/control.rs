@@ -11,7 +11,7 @@ use axum::routing::post;
 use std::io::Write;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How long a write may wait for a reader.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -66,7 +66,7 @@ fn flood_size(uri: &Uri) -> Result<(u64, u64, usize), String> {
     Ok((parameter(uri, "lines", 1000)?, parameter(uri, "rate", 0)?, parameter(uri, "bytes", 120)?))
 }
 
-/// Every hundredth line is an ERROR, every other tenth a WARNING.
+/// Each line says its number and when it was made. Every hundredth is an ERROR, every other tenth a WARNING.
 fn pour(log: &Log, lines: u64, rate: u64, bytes: usize) {
     let started = Instant::now();
     let mut next = 1;
@@ -83,7 +83,7 @@ fn pour(log: &Log, lines: u64, rate: u64, bytes: usize) {
             };
             let begin = chunk.len();
             // Writing to a Vec cannot fail.
-            let _ = write!(chunk, "{prefix}flood n={next:06} ");
+            let _ = write!(chunk, "{prefix}flood n={next:06} t={} ", micros());
             let padded = begin + bytes.saturating_sub(1);
             if chunk.len() < padded {
                 chunk.resize(padded, b'.');
@@ -98,6 +98,11 @@ fn pour(log: &Log, lines: u64, rate: u64, bytes: usize) {
             std::thread::sleep(Duration::from_millis(5).max(Duration::from_secs_f64(1.0 / as_float(rate))));
         }
     }
+}
+
+/// Microseconds since the Unix epoch.
+fn micros() -> u128 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros()
 }
 
 /// Lines that may have been written after that time.

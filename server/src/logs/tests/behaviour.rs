@@ -22,7 +22,7 @@ fn a_viewer_gets_the_kept_lines_and_then_what_comes() {
     assert!(waiting.has_changed().expect("open"));
     assert_eq!(drain(&feed, &mut all), ["7.4-4 d"]);
     feed.close_run();
-    assert_eq!(drain(&feed, &mut last), ["7.4-5 d,e"], "an unfinished line ends with its run");
+    assert_eq!(drain(&feed, &mut last), ["7.4-4 d", "7.5-5 e"], "an unfinished line ends with its run");
 }
 
 #[test]
@@ -90,10 +90,10 @@ fn lines_that_went_are_counted() {
     assert_eq!((summary.run, summary.last, summary.counts.other), (Some(1), 10, 10));
     assert_eq!(summary.first, 8);
     assert!(
-        matches!(feed.read(&mut cursor, 1), Some(Batch::Gap(gap)) if gap.after == 0 && gap.count == Some(7))
+        matches!(feed.read(&mut cursor, 1, Take::Any), Some(Batch::Gap(gap)) if gap.after == 0 && gap.count == Some(7))
     );
     let mut got = Vec::new();
-    while let Some(Batch::Lines { first, last, .. }) = feed.read(&mut cursor, 1) {
+    while let Some(Batch::Lines { first, last, .. }) = feed.read(&mut cursor, 1, Take::Any) {
         got.push((first, last));
     }
     assert_eq!(got, [(8, 8), (9, 9), (10, 10)], "at least one line at a time");
@@ -252,4 +252,110 @@ fn a_message_unwrapped_from_json_is_cleaned_again() {
     let line = feed.tail(1).remove(0);
     assert_eq!((line.level, line.text.as_str()), (Level::Error, "red␊next‹U+202E›"));
     assert_eq!(line.spans, [app::model::Span(0, 3, "red".into())]);
+}
+
+#[test]
+fn viewers_at_one_place_get_the_same_bytes() {
+    let feed = feed(Limits::default());
+    open(&feed, 1);
+    write(&feed, "a\nb\nc\n");
+    let lines = |cursor: &mut Cursor, take| match feed.read(cursor, 256 << 10, take) {
+        Some(Batch::Lines { first, last, json, .. }) => Some((first, last, json.as_ptr())),
+        None => None,
+        Some(other) => panic!("{other:?}"),
+    };
+    let (mut one, mut two, mut late) = (Cursor::from_start(), Cursor::from_start(), at(1, 1));
+    let made = lines(&mut one, Take::Any).expect("lines");
+    assert_eq!((made.0, made.1), (1, 3));
+    write(&feed, "d\n");
+    assert_eq!(lines(&mut two, Take::Any), Some(made), "although there is more by now");
+    assert_eq!(lines(&mut two, Take::Made), None, "nobody has the rest yet");
+    let beside = lines(&mut late, Take::Any).expect("lines");
+    assert_eq!((beside.0, beside.1), (2, 3), "up to where the others stand");
+    let next = lines(&mut late, Take::Any).expect("lines");
+    assert_eq!((next.0, next.1), (4, 4));
+    for cursor in [&mut one, &mut two] {
+        assert_eq!(lines(cursor, Take::Made), Some(next));
+        assert_eq!(lines(cursor, Take::Any), None);
+    }
+    open(&feed, 2);
+    write(&feed, "e\n");
+    assert_eq!(drain(&feed, &mut one), ["run 2 after 1", "2.1-1 e"]);
+    assert_eq!(drain(&feed, &mut at(1, 3)), ["1.4-4 d", "run 2 after 1", "2.1-1 e"]);
+}
+
+#[test]
+fn a_batch_is_not_shared_with_a_viewer_that_wants_smaller_ones() {
+    let feed = feed(Limits::default());
+    open(&feed, 1);
+    write(&feed, "a\nb\n");
+    assert_eq!(drain(&feed, &mut at(1, 0)), ["1.1-2 a,b"]);
+    let Some(Batch::Lines { last, .. }) = feed.read(&mut at(1, 0), 1, Take::Any) else { panic!("lines") };
+    assert_eq!(last, 1);
+}
+
+#[test]
+fn ten_megabytes_without_an_end_are_one_line_with_a_mark() {
+    let feed = feed(Limits::default());
+    open(&feed, 1);
+    let long = "x".repeat(10_000_000);
+    for frame in long.as_bytes().chunks(16 << 10) {
+        feed.frame(1, Stream::Stdout, frame);
+        feed.flush();
+    }
+    write(&feed, "\nnext\n");
+    let lines = feed.tail(2);
+    assert!(lines[0].text.ends_with("x … [cut: 8,951,424 bytes more]"), "{}", &lines[0].text[1 << 20..]);
+    assert_eq!((lines[0].seq, lines[1].seq, lines[1].text.as_str()), (1, 2, "next"));
+    let all = drain(&feed, &mut Cursor::from_start());
+    assert_eq!(all.len(), 2, "larger than a batch, and delivered");
+    assert!(all[1].ends_with("next"));
+}
+
+#[test]
+fn one_line_for_ever_stays_within_the_bounds_and_is_counted() {
+    let limits = Limits { run_bytes: 1 << 20, keep_lines: 5_000, ..Limits::default() };
+    let feed = feed(limits);
+    open(&feed, 1);
+    let frame = "ERROR: again\n".repeat(1_000);
+    let mut slow = Cursor::from_start();
+    feed.place(&mut slow);
+    for _ in 0..300 {
+        write(&feed, &frame);
+    }
+    let summary = feed.summary(&ServiceName::parse("vllm").expect("a name"));
+    assert_eq!((summary.last, summary.counts.error), (300_000, 300_000));
+    let kept = summary.last + 1 - summary.first;
+    assert!((5_000..12_000).contains(&kept), "{kept}");
+    let (mut got, mut missed) = (0, 0);
+    while let Some(batch) = feed.read(&mut slow, 256 << 10, Take::Any) {
+        match batch {
+            Batch::Lines { first, last, .. } => got += last + 1 - first,
+            Batch::Gap(gap) => missed += gap.count.expect("exact"),
+            _ => {}
+        }
+    }
+    assert_eq!((got, got + missed), (kept, 300_000));
+}
+
+#[test]
+fn a_clock_that_jumps_back_changes_no_order() {
+    let feed = feed(Limits::default());
+    open(&feed, 1);
+    let mut cursor = Cursor::from_start();
+    let hour = 3_600_000_000_000;
+    for (time, text) in [
+        (2 * hour, "a\n"),
+        (hour, "b\n"),
+        (3 * hour, "c\n"),
+        (-hour, "d\n"),
+        (i64::MIN + 1_000_000_000, "e\n"),
+    ] {
+        feed.frame(time, Stream::Stdout, text.as_bytes());
+        feed.flush();
+    }
+    assert_eq!(drain(&feed, &mut cursor), ["1.1-5 a,b,c,d,e"]);
+    let times: Vec<String> = feed.tail(5).iter().take(4).map(|line| line.time.to_string()).collect();
+    let at = ["1970-01-01T02", "1970-01-01T01", "1970-01-01T03", "1969-12-31T23"];
+    assert_eq!(times, at.map(|hour| format!("{hour}:00:00.000Z")));
 }

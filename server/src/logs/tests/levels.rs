@@ -2,6 +2,7 @@
 
 use super::*;
 use app::model::Level::{self, Debug, Error, Info, Other, Warning};
+use app::model::LineKind;
 
 fn read(line: &str) -> (Level, String, String) {
     let found = classify_common(Stream::Stderr, line, Continuation::default());
@@ -139,6 +140,40 @@ fn an_exceptions_message_may_go_on() {
         ("5", Error),
         ("somebody else by now", Other),
     ]);
+}
+
+#[test]
+fn a_traceback_is_of_one_kind_up_to_the_name_of_its_exception() {
+    let lines = [
+        ("Process EngineCore:", LineKind::None),
+        ("Traceback (most recent call last):", LineKind::Trace),
+        ("  File \"a.py\", line 1, in f", LineKind::Trace),
+        ("", LineKind::Trace),
+        ("ray.exceptions.RayTaskError(OutOfMemoryError): ray::Worker.execute()", LineKind::Trace),
+        ("its message goes on", LineKind::None),
+        ("", LineKind::None),
+        ("During handling of the above exception, another exception occurred:", LineKind::Trace),
+        ("", LineKind::Trace),
+        ("Traceback (most recent call last):", LineKind::Trace),
+        ("KeyboardInterrupt", LineKind::Trace),
+        ("plain", LineKind::None),
+        ("  indented", LineKind::None),
+        (
+            "Loading safetensors checkpoint shards:  40% Completed | 2/5 [00:00<00:00, 393.50it/s]",
+            LineKind::Bar,
+        ),
+        ("Capturing CUDA graph shapes: 100%|██████████| 23/23 [00:11<00:00,  2.08it/s]", LineKind::Bar),
+        ("model.safetensors:  10%|█         | 0.5G/4.9G [00:03<00:30, 150MB/s]", LineKind::Bar),
+        ("Fetching 5 files:   0%|          | 0/5 [00:00<?, ?it/s]", LineKind::Bar),
+        ("done 3/4 [see below]", LineKind::None),
+        ("list [1, 2]", LineKind::None),
+    ];
+    let mut before = Continuation::default();
+    for (line, kind) in lines {
+        let found = classify_common(Stream::Stderr, line, before);
+        assert_eq!(found.kind, kind, "{line}");
+        before = found.next;
+    }
 }
 
 #[test]

@@ -22,15 +22,15 @@ pub fn write(feed: &Feed, text: &str) {
     feed.flush();
 }
 
-/// The lines of a batch's JSON.
-pub fn parse(json: &str) -> Vec<Line> {
-    serde_json::from_str(&format!("[{json}]")).expect("lines joined by commas")
+/// The lines of a batch.
+pub fn parse(json: &[u8]) -> Vec<Line> {
+    serde_json::from_slice::<app::model::Lines>(json).expect("lines of a run").lines
 }
 
 /// All that a viewer gets now, in short: `run 2 after 1`, `1.1-3 a,b,c`, `gap 1.3 +2`, `progress 50%`.
 pub fn drain(feed: &Feed, cursor: &mut Cursor) -> Vec<String> {
     let mut seen = Vec::new();
-    while let Some(batch) = feed.read(cursor, 256 << 10) {
+    while let Some(batch) = feed.read(cursor, 256 << 10, Take::Any) {
         seen.push(match batch {
             Batch::Run { run, previous, .. } => format!("run {run} after {}", previous.unwrap_or(0)),
             Batch::Lines { run, first, last, json } => {

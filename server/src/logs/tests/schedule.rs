@@ -13,7 +13,7 @@ enum Step {
     OpenRun,
     CloseRun,
     NoteGap,
-    Read { viewer: usize, batches: usize, bytes: usize },
+    Read { viewer: usize, batches: usize, bytes: usize, take: Take },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -22,7 +22,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::OpenRun),
         1 => Just(Step::CloseRun),
         1 => Just(Step::NoteGap),
-        6 => (0_usize..4, 1_usize..5, 1_usize..200_000).prop_map(|(viewer, batches, bytes)| Step::Read { viewer, batches, bytes }),
+        6 => (0_usize..4, 1_usize..5, 1_usize..200_000, prop::sample::select(vec![Take::Any, Take::Made]))
+            .prop_map(|(viewer, batches, bytes, take)| Step::Read { viewer, batches, bytes, take }),
     ]
 }
 
@@ -130,10 +131,10 @@ proptest! {
                     truth.notes.insert((truth.current, truth.lines[&truth.current].len() as u64, count));
                     feed.note_gap(Some(count));
                 }
-                Step::Read { viewer, batches, bytes } => {
+                Step::Read { viewer, batches, bytes, take } => {
                     let viewer = &mut viewers[viewer];
                     for _ in 0..batches {
-                        if let Some(batch) = feed.read(&mut viewer.cursor, bytes) {
+                        if let Some(batch) = feed.read(&mut viewer.cursor, bytes, take) {
                             viewer.take(batch, &truth);
                         }
                     }
@@ -141,7 +142,7 @@ proptest! {
             }
         }
         for viewer in &mut viewers {
-            while let Some(batch) = feed.read(&mut viewer.cursor, 100_000) {
+            while let Some(batch) = feed.read(&mut viewer.cursor, 100_000, Take::Any) {
                 viewer.take(batch, &truth);
             }
             prop_assert_eq!((viewer.run, viewer.after), (truth.current, truth.lines[&truth.current].len() as u64));
@@ -160,7 +161,7 @@ fn viewers_on_other_threads_see_each_line_once_and_in_order() {
                 let mut cursor = Cursor::from_start();
                 let mut after = 0;
                 while after < LINES {
-                    match feed.read(&mut cursor, 50_000) {
+                    match feed.read(&mut cursor, 50_000, Take::Any) {
                         Some(Batch::Lines { first, last, json, .. }) => {
                             assert_eq!(first, after + 1);
                             assert_eq!(parse(&json).len() as u64, last - after);

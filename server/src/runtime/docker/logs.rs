@@ -1,20 +1,16 @@
 //! Reads a container's log over a connection of its own.
 //!
 //! Not through the client library: it collects a terminal's output without bound until a newline, and takes some of it
-//! for frames. Here every buffer has a bound, and a frame is handed over without a copy.
+//! for frames. Here every buffer has a bound, and a frame is handed over where it lies.
 //!
 //! Format: <https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Container/operation/ContainerAttach>, "Stream
 //! format": 1 byte stream, 3 zero bytes, 4 bytes length, then the payload; with `timestamps=1` each payload begins with an
 //! RFC 3339 time and a space. A container with a terminal has no frames: its lines begin with the time.
 
+use super::body::{Body, Read};
 use crate::runtime::{FollowEnd, FramePosition, FrameSink, RuntimeError};
 use app::model::{Stream, Timestamp, UnreachableReason};
-use bytes::{Buf, Bytes, BytesMut};
-use http_body_util::{BodyExt, Empty};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
 /// For connecting and for the answer's head; the body then comes when there is something to say.
@@ -23,6 +19,15 @@ const LIMIT: Duration = Duration::from_secs(10);
 const FRAME_LIMIT: usize = 1 << 20;
 /// Where the engine cuts a terminal's long lines, putting a time before each piece.
 const PIECE: usize = 16 * 1024;
+/// While lines keep coming, those of so long are read at once: the engine sends each by itself, and a read, a batch and a
+/// send for each would cost more than the lines do.
+const GATHER: Duration = Duration::from_millis(1);
+/// A read that brings so much says that the engine had to wait for us, which it is slow to recover from: the reads after it
+/// gather nothing.
+const MUCH: usize = 24 << 10;
+const HURRY: u32 = 64;
+/// Bytes of an unfinished frame for which room is kept.
+const IDLE_CAPACITY: usize = 64 << 10;
 
 /// Reads from behind `from` until the container ends (or, unless `live`, to the end of what is there), the connection breaks
 /// or `stop` is cancelled. Where the reading ended.
@@ -49,75 +54,65 @@ pub async fn follow(
     // The id was checked to be hexadecimal when it was read.
     let path =
         format!("/containers/{id}/logs?follow={}&stdout=1&stderr=1&timestamps=1{since}", u8::from(live));
-    let body = tokio::time::timeout(LIMIT, async {
+    let garbage = |error: std::io::Error| UnreachableReason::Garbage { detail: error.to_string() };
+    let answer = tokio::time::timeout(LIMIT, async {
         if let Some(socket) = address.strip_prefix("unix://") {
-            open(tokio::net::UnixStream::connect(socket).await.map_err(|_| refused())?, "localhost", &path)
-                .await
+            let socket = tokio::net::UnixStream::connect(socket).await.map_err(|_| refused())?;
+            Body::ask(socket, "localhost", &path).await.map_err(garbage)
         } else {
             let authority = address.split_once("://").map_or(address, |(_, rest)| rest).trim_end_matches('/');
-            open(tokio::net::TcpStream::connect(authority).await.map_err(|_| refused())?, authority, &path)
-                .await
+            let socket = tokio::net::TcpStream::connect(authority).await.map_err(|_| refused())?;
+            Body::ask(socket, authority, &path).await.map_err(garbage)
         }
     });
-    let mut body = match body.await {
-        Ok(Ok(Some(body))) => body,
-        Ok(Ok(None)) => return Ok((FollowEnd::Complete, from)),
+    let mut body = match answer.await {
+        Ok(Ok((200, body))) => body,
+        // The container is gone.
+        Ok(Ok((404, _))) => return Ok((FollowEnd::Complete, from)),
+        Ok(Ok((other, _))) => {
+            let detail = format!("the log was answered with {other}");
+            return Err(away(UnreachableReason::Garbage { detail }));
+        }
         Ok(Err(reason)) => return Err(away(reason)),
         Err(_) => return Err(away(timeout())),
     };
     let mut reader = Reader::new(tty, from);
+    let mut hurry = 0_u32;
     loop {
-        let frame = tokio::select! {
-            frame = body.frame() => frame,
+        let mut understood = Ok(());
+        let read = tokio::select! {
+            read = body.read(|bytes| {
+                if understood.is_ok() {
+                    understood = reader.take(bytes, sink);
+                }
+            }) => read,
             () = stop.cancelled() => return Ok((FollowEnd::Broken, reader.last)),
         };
-        match frame {
-            Some(Ok(frame)) => {
-                if let Ok(data) = frame.into_data() {
-                    if reader.take(data, sink).is_err() {
-                        tracing::error!(container = id, "the engine's log stream is not understood");
-                        return Ok((FollowEnd::Broken, reader.last));
-                    }
-                    sink.flush();
-                }
-            }
-            Some(Err(_)) => return Ok((FollowEnd::Broken, reader.last)),
-            None => {
+        if understood.is_err() {
+            tracing::error!(container = id, "the engine's log stream is not understood");
+            return Ok((FollowEnd::Broken, reader.last));
+        }
+        match read {
+            Ok(Read::End) => {
                 reader.finish(sink);
                 sink.flush();
                 return Ok((FollowEnd::Complete, reader.last));
             }
+            Ok(Read::Bytes(count)) => {
+                sink.flush();
+                hurry = if count >= MUCH { HURRY } else { hurry.saturating_sub(1) };
+                if hurry == 0 {
+                    tokio::select! {
+                        () = tokio::time::sleep(GATHER) => {}
+                        () = stop.cancelled() => return Ok((FollowEnd::Broken, reader.last)),
+                    }
+                }
+            }
+            Err(_) => {
+                sink.flush();
+                return Ok((FollowEnd::Broken, reader.last));
+            }
         }
-    }
-}
-
-/// Sends the request; the body, or `None` when the container is gone.
-async fn open<S>(
-    socket: S,
-    host: &str,
-    path: &str,
-) -> Result<Option<hyper::body::Incoming>, UnreachableReason>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    let garbage = |detail: String| UnreachableReason::Garbage { detail };
-    let (mut sender, connection) =
-        http1::handshake(TokioIo::new(socket)).await.map_err(|e| garbage(e.to_string()))?;
-    // Ends with the body: dropping that closes the connection.
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "a log connection ended");
-        }
-    });
-    let request = http::Request::get(path)
-        .header(http::header::HOST, host)
-        .body(Empty::<Bytes>::new())
-        .map_err(|e| garbage(e.to_string()))?;
-    let response = sender.send_request(request).await.map_err(|e| garbage(e.to_string()))?;
-    match response.status().as_u16() {
-        200 => Ok(Some(response.into_body())),
-        404 => Ok(None),
-        other => Err(garbage(format!("the log was answered with {other}"))),
     }
 }
 
@@ -128,7 +123,8 @@ struct NotFrames;
 /// Takes a body apart.
 struct Reader {
     tty: bool,
-    pending: BytesMut,
+    /// A frame that has not come whole yet.
+    pending: Vec<u8>,
     /// Skip what is not behind this.
     from: FramePosition,
     /// How many frames with exactly `from.time_ns` have come.
@@ -138,41 +134,38 @@ struct Reader {
 }
 
 impl Reader {
-    fn new(tty: bool, from: FramePosition) -> Self {
-        Self { tty, pending: BytesMut::new(), from, equal: 0, last: from }
+    const fn new(tty: bool, from: FramePosition) -> Self {
+        Self { tty, pending: Vec::new(), from, equal: 0, last: from }
     }
 
-    fn take(&mut self, data: Bytes, sink: &mut dyn FrameSink) -> Result<(), NotFrames> {
-        if self.tty {
-            self.pending.extend_from_slice(&data);
-            let pending = self.pending.split().freeze();
-            let left = self.terminal(&pending, sink);
-            self.pending.extend_from_slice(&left);
-            return Ok(());
-        }
+    fn take(&mut self, data: &[u8], sink: &mut dyn FrameSink) -> Result<(), NotFrames> {
         if self.pending.is_empty() {
             // The usual case: whole frames, read in place.
-            let mut data = data;
-            while let Some(frame) = next_frame(&mut data)? {
-                self.frame(&frame, sink);
-            }
-            self.pending.extend_from_slice(&data);
-        } else {
-            self.pending.extend_from_slice(&data);
-            let mut all = self.pending.split().freeze();
-            while let Some(frame) = next_frame(&mut all)? {
-                self.frame(&frame, sink);
-            }
-            self.pending.extend_from_slice(&all);
+            let used = self.whole(data, sink)?;
+            self.pending.extend_from_slice(&data[used..]);
+            return Ok(());
         }
+        let mut all = std::mem::take(&mut self.pending);
+        all.extend_from_slice(data);
+        let used = self.whole(&all, sink)?;
+        all.drain(..used);
+        all.shrink_to(IDLE_CAPACITY);
+        self.pending = all;
         Ok(())
     }
 
-    fn frame(&mut self, frame: &(Stream, Bytes), sink: &mut dyn FrameSink) {
-        let (stream, payload) = frame;
-        let (time_ns, text) = split_time(payload);
-        let time_ns = time_ns.unwrap_or_else(|| Timestamp::now().millis() * 1_000_000);
-        self.hand_over(time_ns, *stream, text, sink);
+    /// Hands over what is whole; how many bytes that was.
+    fn whole(&mut self, data: &[u8], sink: &mut dyn FrameSink) -> Result<usize, NotFrames> {
+        if self.tty {
+            return Ok(self.terminal(data, sink));
+        }
+        let mut at = 0;
+        while let Some((stream, payload)) = next_frame(&data[at..])? {
+            at += HEAD + payload.len();
+            let (time_ns, text) = split_time(payload);
+            self.hand_over(time_ns.unwrap_or_else(now_ns), stream, text, sink);
+        }
+        Ok(at)
     }
 
     fn hand_over(&mut self, time_ns: i64, stream: Stream, text: &[u8], sink: &mut dyn FrameSink) {
@@ -191,8 +184,8 @@ impl Reader {
     }
 
     /// Messages of a terminal: `TIME SP bytes… \n`, cut after 16 KiB, where another `TIME SP` follows. Only whole messages
-    /// are handed over, so that they are counted alike however the stream is cut. Returns what is left, at most 16 KiB.
-    fn terminal(&mut self, data: &Bytes, sink: &mut dyn FrameSink) -> Bytes {
+    /// are handed over, so that they are counted alike however the stream is cut; what is left is 16 KiB at most.
+    fn terminal(&mut self, data: &[u8], sink: &mut dyn FrameSink) -> usize {
         let mut at = 0;
         while at < data.len() {
             let (time_ns, text) = split_time(&data[at..]);
@@ -202,31 +195,33 @@ impl Reader {
                 None if piece.len() == PIECE => PIECE,
                 None => break,
             };
-            let time_ns = time_ns.unwrap_or_else(|| Timestamp::now().millis() * 1_000_000);
-            self.hand_over(time_ns, Stream::Stdout, &text[..end], sink);
+            self.hand_over(time_ns.unwrap_or_else(now_ns), Stream::Stdout, &text[..end], sink);
             at = data.len() - text.len() + end;
         }
-        data.slice(at..)
+        at
     }
 
     /// A terminal's last message may lack its newline.
     fn finish(&mut self, sink: &mut dyn FrameSink) {
         if self.tty && !self.pending.is_empty() {
-            let rest = self.pending.split().freeze();
+            let rest = std::mem::take(&mut self.pending);
             let (time_ns, text) = split_time(&rest);
-            self.hand_over(
-                time_ns.unwrap_or_else(|| Timestamp::now().millis() * 1_000_000),
-                Stream::Stdout,
-                text,
-                sink,
-            );
+            self.hand_over(time_ns.unwrap_or_else(now_ns), Stream::Stdout, text, sink);
         }
     }
 }
 
-/// Cuts the next whole frame off the front.
-fn next_frame(data: &mut Bytes) -> Result<Option<(Stream, Bytes)>, NotFrames> {
-    if data.len() < 8 {
+/// The clock, for what carries no time.
+fn now_ns() -> i64 {
+    Timestamp::now().millis() * 1_000_000
+}
+
+/// Bytes of a frame's head.
+const HEAD: usize = 8;
+
+/// The first frame, if it is there whole: its pipe and its payload.
+fn next_frame(data: &[u8]) -> Result<Option<(Stream, &[u8])>, NotFrames> {
+    if data.len() < HEAD {
         return Ok(None);
     }
     let stream = match data[..4] {
@@ -238,11 +233,7 @@ fn next_frame(data: &mut Bytes) -> Result<Option<(Stream, Bytes)>, NotFrames> {
     if length > FRAME_LIMIT {
         return Err(NotFrames);
     }
-    if data.len() < 8 + length {
-        return Ok(None);
-    }
-    data.advance(8);
-    Ok(Some((stream, data.split_to(length))))
+    Ok(data.get(HEAD..HEAD + length).map(|payload| (stream, payload)))
 }
 
 /// Cuts the time off the front of a payload.
@@ -277,7 +268,7 @@ mod tests {
         let mut reader = Reader::new(tty, from);
         let mut seen = Seen::default();
         for piece in bytes.chunks(cut) {
-            reader.take(Bytes::copy_from_slice(piece), &mut seen).expect("frames");
+            reader.take(piece, &mut seen).expect("frames");
         }
         seen.0
     }
@@ -329,8 +320,8 @@ mod tests {
     fn garbage_is_refused_and_not_collected() {
         let mut reader = Reader::new(false, FramePosition::default());
         let mut seen = Seen::default();
-        assert_eq!(reader.take(Bytes::from_static(b"HTTP is not a frame"), &mut seen), Err(NotFrames));
+        assert_eq!(reader.take(b"HTTP is not a frame", &mut seen), Err(NotFrames));
         let huge = [1, 0, 0, 0, 0xff, 0xff, 0xff, 0xff];
-        assert_eq!(reader.take(Bytes::copy_from_slice(&huge), &mut seen), Err(NotFrames));
+        assert_eq!(reader.take(&huge, &mut seen), Err(NotFrames));
     }
 }

@@ -4,6 +4,7 @@
 //! event stream of an address, shared by all services; `container` reads and makes containers; `logs` reads log streams; `images` lists,
 //! pulls, tags and removes images, with `progress` and `credentials`.
 
+mod body;
 mod container;
 mod credentials;
 mod engine;
