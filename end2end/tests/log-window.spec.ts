@@ -206,6 +206,9 @@ test("lines of one kind fold to their last, and probes are hidden and counted", 
   await card.checkbox("Probes").uncheck();
   await menu(page).click();
   await page.getByRole("checkbox", { name: "Fold lines of one kind" }).uncheck();
+  await page.keyboard.press("Escape");
+  await card.log.focus();
+  await page.keyboard.press("End");
   await card.logShows("throughput 1");
 });
 
