@@ -154,7 +154,7 @@ pub fn hit(view: &HitView, lang: Lang) -> AnyView {
         view! { <span class="level">{level_word(view.level, words)}</span> }
     });
     view! {
-        <article class=format!("hit row-{}", view.level.as_str()) id=id tabindex="-1" aria-label=place.clone()>
+        <article class=format!("hit row-{}", view.level.as_str()) id=id tabindex="-1" aria-label=place>
             <p class="hit-head">
                 <a href=view.link.clone()>{place.clone()}</a>
                 <time>{Timestamp::to_string(&view.time)}</time>
@@ -239,7 +239,7 @@ fn timeline(view: &FarView, words: &'static PartWords) -> AnyView {
                 .collect();
             let label = (words.search_bar)(&bar.from, &bar.to, total);
             view! {
-                <a href=bar.link.clone() aria-label=label.clone()>
+                <a href=bar.link.clone() aria-label=label>
                     <title>{label.clone()}</title>
                     <rect
                         class="bar-area"
