@@ -527,6 +527,15 @@ fn a_past_run_is_a_window_of_its_own_that_works_as_links() {
         ],
     );
     assert!(!html.contains("<b>"));
+    let trace = (1..=4).map(|seq| log_line(seq, LineKind::Trace, &format!("text {seq}"))).collect();
+    let html = with_logs(
+        log_pane(Vec::new()),
+        Some(LogPane { run: Some(16), line: Some(2), ..log_pane(trace) }),
+        LogView::default(),
+        Lang::En,
+    );
+    has(&html, &["text 2", "text 4"]);
+    assert!(!html.contains("text 3"), "only the named line is kept from folding");
     let gone = LogPane { run: Some(3), started: None, first: 0, last: 0, ..log_pane(Vec::new()) };
     let html = with_logs(log_pane(Vec::new()), Some(gone), LogView::default(), Lang::En);
     has(&html, &["The lines of this run are not kept any more."]);

@@ -143,6 +143,7 @@ test.describe("on a phone", () => {
     const { run, zero } = await twoRuns(dash, 300);
     await open(page, `${dash.url}/services/vllm?run=${run}&line=${zero + 10}`);
     await shows(page, run, "known 10 end");
+    await expect(page.getByRole("heading", { name: `Run ${run}`, exact: true })).toBeInViewport();
     const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
     expect(wide, "pixels too wide").toBeLessThanOrEqual(0);
     await page.locator("#past-window summary", { hasText: "View" }).click();

@@ -312,7 +312,11 @@ fn rows(pane: &Pane<'_>) -> Vec<AnyView> {
     for line in pane.it.lines.iter().filter(|line| line.kind != LineKind::Probe) {
         match rows.last_mut() {
             Some((last, others))
-                if !pane.view.unfolded && row::folds(line.kind) && last.kind == line.kind =>
+                // The line that the address names is shown.
+                if !pane.view.unfolded
+                    && row::folds(line.kind)
+                    && last.kind == line.kind
+                    && pane.it.line != Some(last.seq) =>
             {
                 (*last, *others) = (line, *others + 1);
             }

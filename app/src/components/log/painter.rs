@@ -84,6 +84,8 @@ pub struct Painter {
     row: usize,
     /// Pixels of ten columns.
     columns: i32,
+    /// Columns that lines were cut for.
+    cut_for: usize,
     first: usize,
     total: usize,
     top: f64,
@@ -145,6 +147,7 @@ impl Painter {
             view: LogView::default(),
             row: ROW_PIXELS,
             columns: 80,
+            cut_for: 0,
             first: 0,
             total: 0,
             top: 0.0,
@@ -162,6 +165,7 @@ impl Painter {
         self.widest = 0;
         self.measure();
         let columns = self.fitting();
+        self.cut_for = columns;
         let head = LEVEL + if view.times == Times::None { 0 } else { TIME };
         // Below the width at which the page has one column, a source takes what it needs.
         let width = leptos::prelude::window().inner_width().ok().and_then(|w| w.as_f64()).unwrap_or(0.0);
@@ -197,11 +201,10 @@ impl Painter {
         (at_end, self.top < before - 1.0)
     }
 
-    /// The view has another size; whether another count of columns fits.
+    /// The view has another size; whether another count of columns fits than lines were cut for.
     pub fn resized(&mut self) -> bool {
-        let before = self.fitting();
         self.height = f64::from(self.scroller.client_height());
-        before != self.fitting()
+        self.cut_for != self.fitting()
     }
 
     fn pixels(&self, rows: usize) -> f64 {

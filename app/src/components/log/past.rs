@@ -48,6 +48,12 @@ pub(super) fn open(live: &Feed) {
     let Some(run) = controls.said("run") else { return };
     let (first, last) = (controls.said("first").unwrap_or(1), controls.said("last").unwrap_or(1));
     let line: Option<u64> = controls.said("line");
+    // Where the page is one column, it would lie below what is seen.
+    let narrow =
+        window().inner_width().ok().and_then(|width| width.as_f64()).is_some_and(|width| width < 960.0);
+    if narrow {
+        controls.section.scroll_into_view();
+    }
     let words = live.0.borrow().words;
     let feed = Feed::new(live.service(), words);
     feed.0.borrow_mut().past = Some(Past {
