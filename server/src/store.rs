@@ -6,10 +6,14 @@ mod runs;
 
 pub use runs::RunEnd;
 
+use crate::logs::Mark;
+use crate::runtime::FramePosition;
 use crate::settings::fields::Values;
 use crate::supervisor::Memory;
 use crate::vllm::models::Measured;
-use app::model::{KeptImage, Phase, PhaseTime, ServiceName, State, Timestamp, UsualTime, Wish};
+use app::model::{
+    KeptImage, Level, LevelCounts, Phase, PhaseTime, ServiceName, State, Timestamp, UsualTime, Wish,
+};
 use rusqlite::{Connection, OptionalExtension, params};
 use rustix::fs::{FlockOperation, flock};
 use std::collections::BTreeMap;
@@ -404,6 +408,27 @@ impl Store {
             &format!("{} {} {}", boot_id(), list.join(","), memory.unready),
         );
         self.set_fact(&format!("by-hand/{service}"), if memory.by_hand { "yes" } else { "no" });
+    }
+
+    /// From where the log of a service can be read on: all before that is on disk.
+    pub fn log_mark(&self, service: &ServiceName) -> Option<Mark> {
+        let text = self.fact(&format!("log-mark/{service}"))?;
+        let numbers: Vec<i64> = text.split(' ').map_while(|number| number.parse().ok()).collect();
+        let [run, seq, time_ns, nth, levels @ ..] = numbers.as_slice() else { return None };
+        let mut counts = LevelCounts::default();
+        for (level, count) in Level::ALL.into_iter().zip(levels) {
+            counts.add_many(level, count.unsigned_abs());
+        }
+        let position = FramePosition { time_ns: *time_ns, nth: u32::try_from(*nth).ok()? };
+        Some(Mark { run: run.unsigned_abs(), seq: seq.unsigned_abs(), position, counts })
+    }
+
+    /// Remembers that place.
+    pub fn set_log_mark(&self, service: &ServiceName, mark: &Mark) {
+        let Mark { run, seq, position, counts } = mark;
+        let levels = Level::ALL.map(|level| counts.of(level).to_string()).join(" ");
+        let text = format!("{run} {seq} {} {} {levels}", position.time_ns, position.nth);
+        self.set_fact(&format!("log-mark/{service}"), &text);
     }
 
     /// The image that was kept when a service was moved to another one.

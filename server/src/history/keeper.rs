@@ -4,7 +4,7 @@ use super::History;
 use super::columns::Line;
 use super::retention;
 use super::writer::RunWriter;
-use crate::logs::{Decoder, Feed};
+use crate::logs::{Decoder, Feed, Mark};
 use app::model::{ServiceName, Timestamp};
 use std::io;
 use std::sync::Arc;
@@ -31,7 +31,13 @@ pub struct Keeper {
 
 impl Keeper {
     /// Begins to keep what the feed has and gets.
-    pub fn spawn(history: Arc<History>, service: ServiceName, feed: Arc<Feed>) -> Self {
+    /// `saved` is told from where the log can be read on when all before that is on disk.
+    pub fn spawn(
+        history: Arc<History>,
+        service: ServiceName,
+        feed: Arc<Feed>,
+        saved: impl Fn(&Mark) + Send + 'static,
+    ) -> Self {
         let stop = CancellationToken::new();
         let work = Work {
             history,
@@ -43,6 +49,8 @@ impl Keeper {
             saved: None,
             looked: None,
             failing: false,
+            mark: None,
+            tell: Box::new(saved),
         };
         let task = tokio::spawn(keep(work, stop.clone()));
         Self { stop, task }
@@ -118,6 +126,9 @@ struct Work {
     saved: Option<Instant>,
     looked: Option<Instant>,
     failing: bool,
+    /// A place from which the log can be read on, once all before it is on disk.
+    mark: Option<Mark>,
+    tell: Box<dyn Fn(&Mark) + Send>,
 }
 
 impl Work {
@@ -148,6 +159,7 @@ impl Work {
     }
 
     fn drain(&mut self) -> io::Result<()> {
+        self.mark = self.feed.mark().or(self.mark);
         let (current, previous) = self.feed.run_numbers();
         for run in [previous, current].into_iter().flatten() {
             if self.done == Some(run) {
@@ -224,6 +236,9 @@ impl Work {
         }
         at.writer.save()?;
         self.saved = None;
+        if let Some(mark) = self.mark.take_if(|mark| mark.run == at.run && mark.seq <= at.writer.last()) {
+            (self.tell)(&mark);
+        }
         Ok(())
     }
 }

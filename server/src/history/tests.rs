@@ -62,7 +62,7 @@ async fn a_run_is_kept_from_its_first_to_its_last_line_and_the_next_one_beside_i
     let dir = tempfile::tempdir().expect("a folder");
     let history = History::new(dir.path().join("logs"), bounds());
     let feed = feed(Limits::default());
-    let keeper = Keeper::spawn(history.clone(), name(), feed.clone());
+    let keeper = Keeper::spawn(history.clone(), name(), feed.clone(), |_| {});
     feed.open_run(3, Timestamp::from_millis(START_MS));
     write(&feed, 1, 20_000);
     feed.close_run();
@@ -95,7 +95,7 @@ async fn a_view_joins_disk_and_memory_without_a_seam() {
     // The memory keeps far less than the disk.
     let feed = feed(Limits { keep_lines: 3_000, ..Limits::default() });
     feed.open_run(1, Timestamp::from_millis(START_MS));
-    let keeper = Keeper::spawn(history.clone(), name(), feed.clone());
+    let keeper = Keeper::spawn(history.clone(), name(), feed.clone(), |_| {});
     for step in 0..8 {
         let all = (step + 1) * 2_500;
         write(&feed, all - 2_499, all);
@@ -122,7 +122,7 @@ async fn a_dashboard_that_comes_back_writes_no_line_twice() {
         // After a restart the engine gives the whole log again.
         let history = History::new(root.clone(), bounds());
         let feed = feed(Limits::default());
-        let keeper = Keeper::spawn(history.clone(), name(), feed.clone());
+        let keeper = Keeper::spawn(history.clone(), name(), feed.clone(), |_| {});
         feed.open_run(1, Timestamp::from_millis(START_MS));
         write(&feed, 1, end);
         until(|| feed.kept(1).is_some_and(|(_, last)| last == end)).await;
@@ -385,7 +385,7 @@ async fn a_disk_that_refuses_is_told_and_taken_up_again() {
     std::fs::write(&root, "in the way").expect("written");
     let history = History::new(root.clone(), bounds());
     let feed = feed(Limits::default());
-    let keeper = Keeper::spawn(history.clone(), name(), feed.clone());
+    let keeper = Keeper::spawn(history.clone(), name(), feed.clone(), |_| {});
     feed.open_run(1, Timestamp::from_millis(START_MS));
     write(&feed, 1, 3_000);
     let mut trouble = history.trouble();
@@ -405,7 +405,7 @@ async fn a_folder_that_is_deleted_is_begun_again() {
     let root = dir.path().join("logs");
     let history = History::new(root.clone(), bounds());
     let feed = feed(Limits::default());
-    let keeper = Keeper::spawn(history.clone(), name(), feed.clone());
+    let keeper = Keeper::spawn(history.clone(), name(), feed.clone(), |_| {});
     feed.open_run(1, Timestamp::from_millis(START_MS));
     write(&feed, 1, 100);
     until(|| history.kept("vllm").first().is_some_and(|kept| kept.bytes > 0)).await;
@@ -429,7 +429,7 @@ async fn gaps_are_kept_where_they_were() {
     feed.note_gap(Some(7));
     write(&feed, 11, 20);
     feed.note_gap(None);
-    let keeper = Keeper::spawn(history.clone(), name(), feed.clone());
+    let keeper = Keeper::spawn(history.clone(), name(), feed.clone(), |_| {});
     keeper.finish().await;
     let view = view(&history, 1, None);
     assert_eq!(view.gaps, [(10, 7), (20, 0)]);

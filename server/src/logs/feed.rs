@@ -31,6 +31,19 @@ impl Default for Limits {
     }
 }
 
+/// A place in a run between two lines, and between two frames of its runtime.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The run.
+    pub run: u64,
+    /// The last line before.
+    pub seq: u64,
+    /// The last frame before.
+    pub position: FramePosition,
+    /// Lines per level before.
+    pub counts: LevelCounts,
+}
+
 /// The log of one service. Three locks: the writer's, which no viewer ever takes; that of the finished lines, which is held
 /// for no longer than a copy of a few dozen kilobytes; and that of the batches, which only viewers take, so that one of them
 /// makes a batch and the others get it.
@@ -143,8 +156,30 @@ impl Feed {
     pub fn flush(&self) {
         let mut writer = self.writer();
         let shown = self.show_progress(&mut writer);
+        writer.note_mark();
         if std::mem::take(&mut writer.dirty) || shown {
             self.publish();
+        }
+    }
+
+    /// A place of the current run from which its log can be read on, and how many lines of each level were before it.
+    pub fn mark(&self) -> Option<Mark> {
+        let writer = self.writer();
+        let (run, (seq, position)) = (writer.lines.run()?, writer.mark?);
+        let runs = self.runs();
+        let ring = &runs.get(Some(run))?.ring;
+        // What came since the mark is not in its counts.
+        (ring.last() == seq).then(|| Mark { run, seq, position, counts: ring.counts() })
+    }
+
+    /// Goes on with the current run at a place that an earlier dashboard came to. The lines before it are on disk.
+    pub fn go_on(&self, mark: &Mark) {
+        let mut writer = self.writer();
+        let mut runs = self.runs();
+        if let Some(run) = runs.current.as_mut().filter(|run| run.number == mark.run && run.ring.last() == 0)
+        {
+            run.ring.begin_behind(mark.seq, mark.counts);
+            writer.go_on(mark.seq, mark.position);
         }
     }
 

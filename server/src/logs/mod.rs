@@ -30,7 +30,7 @@ pub use ansi::Cleaner;
 pub use cursor::{Batch, Cursor, GapNote, Take};
 pub use decode::{Decoder, LineParts};
 pub use encode::{LineView, push_stored};
-pub use feed::{Feed, Limits};
+pub use feed::{Feed, Limits, Mark};
 pub use json_line::JsonLine;
 pub use level::{
     Classified, Continuation, Grammar, Text, Traceback, classify as classify_common, fraction, level_word,

@@ -172,6 +172,14 @@ impl Ring {
         }
     }
 
+    /// Begins behind this line, where nothing was kept yet: those before were counted elsewhere.
+    pub fn begin_behind(&mut self, seq: u64, counts: LevelCounts) {
+        if self.last() == 0 {
+            self.open = Chunk::starting_at(seq + 1);
+            self.counts = counts;
+        }
+    }
+
     /// The first kept line; when there is none, one more than [`Ring::last`].
     pub fn first(&self) -> u64 {
         self.full.front().map_or(self.open.first, |chunk| chunk.first)

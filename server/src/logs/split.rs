@@ -85,6 +85,11 @@ impl Splitter {
         *self = Self::new(self.limit);
     }
 
+    /// Nothing of a line that has begun is held.
+    pub const fn is_idle(&self) -> bool {
+        self.held.is_empty() && self.cut == 0
+    }
+
     /// The text of a line that is being redrawn.
     pub fn progress(&self) -> Option<&[u8]> {
         ((self.after_cr || self.redrawn) && !self.held.is_empty()).then_some(self.held.as_slice())

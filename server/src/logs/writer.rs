@@ -30,6 +30,8 @@ pub struct Writer {
     pub shown: [String; 2],
     /// Something was stored since viewers were told.
     pub dirty: bool,
+    /// The last place between two frames at which no line had begun: from there the log can be read on.
+    pub mark: Option<(u64, FramePosition)>,
 }
 
 impl Writer {
@@ -42,6 +44,7 @@ impl Writer {
             first_frame_ns: None,
             shown: Default::default(),
             dirty: false,
+            mark: None,
         }
     }
 
@@ -50,6 +53,20 @@ impl Writer {
         self.lines.begin(run);
         self.position = FramePosition::default();
         self.first_frame_ns = None;
+        self.mark = None;
+    }
+
+    /// Goes on behind this line of the run that was begun: what comes next was written behind that frame.
+    pub fn go_on(&mut self, seq: u64, position: FramePosition) {
+        self.lines.staged = Chunk::starting_at(seq + 1);
+        self.position = position;
+    }
+
+    /// Remembers this place, if no line has begun.
+    pub fn note_mark(&mut self) {
+        if self.splitters.iter().all(Splitter::is_idle) && self.lines.staged.end() > 1 {
+            self.mark = Some((self.lines.staged.end() - 1, self.position));
+        }
     }
 
     /// Counts the frame whose bytes come now.

@@ -291,7 +291,9 @@ impl Fleet {
             stop.clone(),
             feed,
         );
-        let keeper = Keeper::spawn(self.history.clone(), config.name.clone(), handle.feed.clone());
+        let (store, name) = (self.store.clone(), config.name.clone());
+        let saved = move |mark: &crate::logs::Mark| store.set_log_mark(&name, mark);
+        let keeper = Keeper::spawn(self.history.clone(), config.name.clone(), handle.feed.clone(), saved);
         let task = tokio::spawn(task.run(inbox));
         if let Some(unit) = &unit {
             let (world, stop) = (self.world.clone(), stop.clone());

@@ -45,12 +45,15 @@ impl Follower {
             log_from_ns: row.log_from_ns,
             expected: row.first_frame_ns,
             begun,
+            known: None,
         };
         let guard = stop.clone().drop_guard();
         tokio::spawn(async move {
             let mut wait = Duration::from_millis(100);
             loop {
                 let at = if sink.begun { sink.feed.position() } else { from };
+                // The runtime itself leaves out what is before that.
+                sink.known = None;
                 match runtime.follow(&instance, at, &mut sink, stop.clone()).await {
                     Ok(FollowEnd::Complete) => break,
                     // Only a stream that brought something was sound: garbage must not be asked for in a loop.
@@ -88,16 +91,21 @@ struct RunSink {
     /// The first frame that an earlier dashboard saw of this run.
     expected: Option<i64>,
     begun: bool,
+    /// Frames up to the first place were had by an earlier dashboard; the second is where this reading is.
+    known: Option<(FramePosition, FramePosition)>,
 }
 
 impl RunSink {
     fn begin(&mut self, time_ns: i64) {
         self.begun = true;
-        match self.expected {
+        let expected = self.expected;
+        match expected {
             Some(expected) if expected == time_ns => {}
+            // The log does not begin any more where it began: lines were rotated away, so that counting from 1 would give old
+            // numbers to other lines.
+            Some(_) if self.go_on(time_ns) => {}
             Some(_) => {
-                // The log does not begin any more where it began: lines were rotated away, so that counting from 1 would
-                // give old numbers to other lines. A new run, with a gap.
+                // Nobody knows which lines these are: a new run, with a gap.
                 if let Some(run) =
                     self.store.open_run(&self.service, &self.key, self.started, self.log_from_ns)
                 {
@@ -115,15 +123,116 @@ impl RunSink {
     }
 }
 
+impl RunSink {
+    /// Goes on with the run where an earlier dashboard had come to: all before that is on disk.
+    fn go_on(&mut self, time_ns: i64) -> bool {
+        let Some(mark) = self.store.log_mark(&self.service).filter(|mark| mark.run == self.run) else {
+            return false;
+        };
+        self.feed.go_on(&mark);
+        if time_ns > mark.position.time_ns {
+            // What came right behind the mark may be gone, too.
+            self.feed.note_gap(None);
+        } else {
+            self.known = Some((mark.position, FramePosition::default()));
+        }
+        true
+    }
+
+    /// Whether this frame is one of those that an earlier dashboard had.
+    fn is_known(&mut self, time_ns: i64) -> bool {
+        let Some((until, at)) = &mut self.known else { return false };
+        let nth = if at.time_ns == time_ns { at.nth.saturating_add(1) } else { 1 };
+        *at = FramePosition { time_ns, nth };
+        let known = (time_ns, nth) <= (until.time_ns, until.nth);
+        if !known {
+            self.known = None;
+        }
+        known
+    }
+}
+
 impl FrameSink for RunSink {
     fn frame(&mut self, time_ns: i64, stream: Stream, bytes: &[u8]) {
         if !self.begun {
             self.begin(time_ns);
+        }
+        if self.is_known(time_ns) {
+            return;
         }
         self.feed.frame_of(self.run, time_ns, stream, bytes);
     }
 
     fn flush(&mut self) {
         self.feed.flush();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logs::{Limits, classify_common};
+
+    /// A log whose beginning was rotated away goes on in the same run, behind what an earlier dashboard had, and a log of
+    /// which nobody knows what was had becomes a new run.
+    #[test]
+    fn a_log_without_its_beginning_is_gone_on_with() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let service = ServiceName::parse("vllm").expect("a name");
+        let started = Timestamp::from_millis(1);
+        let store = Arc::new(Store::open(dir.path()).expect("opens"));
+        let run = store.open_run(&service, "a@1", started, 0).expect("written");
+        store.set_first_frame(run, 10);
+        let sink = |run| {
+            let feed = Arc::new(Feed::new(classify_common, Limits::default()));
+            feed.open_run(run, started);
+            RunSink {
+                feed,
+                store: store.clone(),
+                service: service.clone(),
+                key: "a@1".into(),
+                started,
+                run,
+                log_from_ns: 0,
+                expected: Some(10),
+                begun: false,
+                known: None,
+            }
+        };
+        let write = |sink: &mut RunSink, frames: &[(i64, &str)]| {
+            for (time, text) in frames {
+                sink.frame(*time, Stream::Stdout, text.as_bytes());
+            }
+            sink.flush();
+            sink.feed.tail(99).iter().map(|line| (line.seq, line.text.clone())).collect::<Vec<_>>()
+        };
+        let lines = |all: &[(u64, &str)]| {
+            all.iter().map(|(seq, text)| (*seq, (*text).to_owned())).collect::<Vec<_>>()
+        };
+        let mut first = sink(run);
+        let had = write(&mut first, &[(10, "one\n"), (20, "two\n"), (20, "three\n"), (20, "half of ")]);
+        assert_eq!(had, lines(&[(1, "one"), (2, "two"), (3, "three")]));
+        assert_eq!(first.feed.mark(), None, "a line has begun");
+        write(&mut first, &[(30, "four\n")]);
+        let mark = first.feed.mark().expect("between two lines");
+        assert_eq!((mark.seq, mark.position.time_ns, mark.counts.other), (4, 30, 4));
+
+        // Nothing is known of what was had: other lines must not get old numbers.
+        let mut other = sink(run);
+        write(&mut other, &[(20, "three\n")]);
+        assert_ne!(other.feed.run_numbers().0, Some(run));
+
+        store.set_log_mark(&service, &mark);
+        assert_eq!(store.log_mark(&service), Some(mark));
+        let mut again = sink(run);
+        let kept = [(20, "three\n"), (20, "half of "), (30, "four\n"), (30, "five\n"), (40, "six\n")];
+        assert_eq!(write(&mut again, &kept), lines(&[(5, "five"), (6, "six")]));
+        assert_eq!(again.feed.run_numbers().0, Some(run));
+        assert_eq!(again.feed.mark().expect("a mark").counts.other, 6);
+
+        // All that was had is gone, and perhaps more.
+        let mut late = sink(run);
+        assert_eq!(write(&mut late, &[(50, "nine\n")]), lines(&[(5, "nine")]));
+        assert_eq!(late.feed.gaps(run, 0).len(), 1);
     }
 }
