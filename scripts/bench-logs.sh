@@ -1,14 +1,31 @@
 #!/usr/bin/env bash
-# `make bench-logs`: how log lines get from a container to those who look. Arguments are the sections to run: sse, page, viewers.
+# `make bench-logs`: how log lines get from a container to those who look. Arguments are the sections to run: sse, page,
+# viewers, history (MILLIONS of lines, 10 if not said).
 # FULL=1 takes the whole time that the budgets are for. Nothing here passes or fails.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 . scripts/tools.sh
 
-if [ -z "${SERVICES_BINARY:-}" ]; then
-	need_tools
-	say "Building the page and the server"
-	build_release
+STREAMED=()
+HISTORY=
+[ $# -gt 0 ] || HISTORY=1
+for section in "$@"; do
+	if [ "$section" = history ]; then HISTORY=1; else STREAMED+=("$section"); fi
+done
+
+if [ -n "$HISTORY" ]; then
+	say "History: ${MILLIONS:-10} million lines written, searched, opened"
+	folder=$(mktemp -d)
+	trap 'rm -rf "$folder"' EXIT
+	cargo run --quiet --release -p server --no-default-features --example history -- "$folder" "${MILLIONS:-10}"
 fi
-SECTIONS=$(IFS='|'; echo "$*")
-scripts/e2e.sh --config bench.config.ts logs.bench.ts ${SECTIONS:+-g "\\b($SECTIONS):"}
+
+if [ $# -eq 0 ] || [ ${#STREAMED[@]} -gt 0 ]; then
+	if [ -z "${SERVICES_BINARY:-}" ]; then
+		need_tools
+		say "Building the page and the server"
+		build_release
+	fi
+	SECTIONS=$(IFS='|'; echo "${STREAMED[*]}")
+	scripts/e2e.sh --config bench.config.ts logs.bench.ts ${SECTIONS:+-g "\\b($SECTIONS):"}
+fi
