@@ -49,7 +49,7 @@ test("runs of before are kept, over restarts of the dashboard and its sudden dea
       const all = await lines(dash, `after=${run}.0&limit=100000`);
       expect(all.map(([seq]) => seq), `run ${run} after ${signal}`).toHaveLength(count);
       expect(whole(all.map(([seq]) => seq))).toBe(true);
-      expect(all.filter(([, , , , , text]) => /^flood n=/.test(text))).toHaveLength(3_000);
+      expect(all.filter(([, , , , , text]) => text.includes("flood n="))).toHaveLength(3_000);
     }
   }
   const answer = await dash.ask(`/api/services/vllm/logs?run=${runs[0]!.run}&limit=1`);
@@ -71,7 +71,7 @@ test("lines written while the dashboard was away are fetched, and none twice", a
   await until("the lines of the time away", 20_000, async () => (await lines(dash, `run=${run}&q=flood&limit=100000`)).length >= 4_000);
   const all = await lines(dash, `after=${run}.0&limit=100000`);
   expect(whole(all.map(([seq]) => seq))).toBe(true);
-  const floods = all.map(([, , , , , text]) => text).filter((text) => text.startsWith("flood n="));
+  const floods = all.map(([, , , , , text]) => text).filter((text) => text.includes("flood n="));
   expect(floods).toHaveLength(4_000);
 });
 
@@ -158,7 +158,7 @@ test("a full disk is told, the log goes on from memory, and is written when ther
     await card.logShows("Application startup complete");
     const told = page.getByText("Logs are not written to disk");
     await expect(told).toBeHidden();
-    await writeFile(join(folder, "other"), Buffer.alloc(7_900_000)).catch(() => undefined);
+    await writeFile(join(folder, "other"), Buffer.alloc(8_350_000)).catch(() => undefined);
     await flood(dash, 5_000);
     await expect(told).toBeVisible({ timeout: 15_000 });
     await expect(told).toContainText("too little room");

@@ -91,7 +91,8 @@ test("a start that failed keeps its phases and its cause, over a restart of the 
   await dash.down();
   await dash.up();
   await dash.state("failed");
-  expect((await one())[0]).toEqual(before);
+  // Its log may have come to the disk meanwhile.
+  expect({ ...(await one())[0], bytes: 0, lines: 0 }).toEqual({ ...before, bytes: 0, lines: 0 });
 });
 
 test("the list is asked for in pages, and what is not allowed is named", async ({ dashboard }) => {
