@@ -76,7 +76,7 @@ fn form(view: &SearchView, words: &'static PartWords) -> AnyView {
     view! {
         <form class="search-form" method="get" role="search">
             <div class="search-main">
-                <label class="field">
+                <label class="search-field">
                     <span>{words.search_text}</span>
                     <input
                         type="search"
@@ -90,7 +90,7 @@ fn form(view: &SearchView, words: &'static PartWords) -> AnyView {
                         aria-describedby=described
                     />
                 </label>
-                <label class="field"><span>{words.search_in}</span><select name="run">{runs}</select></label>
+                <label class="search-field"><span>{words.search_in}</span><select name="run">{runs}</select></label>
                 <button type="submit" class="primary">{words.search}</button>
             </div>
             <div class="search-more">
@@ -166,7 +166,7 @@ pub fn hit(view: &HitView, lang: Lang) -> AnyView {
                 </span>
             </p>
             <div class="lines">
-                {around(&view.before)}<div class="found">{text}</div>{around(&view.after)}
+                {around(&view.before)}<div class="found-line">{text}</div>{around(&view.after)}
             </div>
         </article>
     }

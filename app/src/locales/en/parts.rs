@@ -235,7 +235,10 @@ pub(crate) static PARTS: PartWords = PartWords {
             ms @ ..1000 => format!("{ms} ms"),
             ms => format!("{} s", tenths(u32::try_from(ms / 100).unwrap_or(u32::MAX), '.')),
         };
-        let size = format!("{} MB", number(it.bytes / 1_000_000));
+        let size = match it.bytes {
+            bytes @ ..10_000_000 => format!("{} kB", number(bytes.div_ceil(1000))),
+            bytes => format!("{} MB", number(bytes / 1_000_000)),
+        };
         if it.done {
             format!("{found}. {} lines, {size} searched in {seconds}.", number(it.lines))
         } else {

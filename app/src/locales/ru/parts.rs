@@ -206,7 +206,7 @@ pub(crate) static PARTS: PartWords = PartWords {
     search_everywhere: "Искать на сервере: во всех запусках или в одном",
     search_download: "Скачать найденные строки",
     download_json: "Скачать как строки JSON",
-    search_title: |service| format!("Поиск в журналах: {service}"),
+    search_title: |service| format!("Поиск в логах: {service}"),
     search_back: "Назад к сервису",
     search_text: "Текст",
     search_in: "Где",
@@ -235,7 +235,10 @@ pub(crate) static PARTS: PartWords = PartWords {
             ms @ ..1000 => format!("{ms} мс"),
             ms => format!("{} с", tenths(u32::try_from(ms / 100).unwrap_or(u32::MAX), ',')),
         };
-        let size = format!("{} МБ", number(it.bytes / 1_000_000));
+        let size = match it.bytes {
+            bytes @ ..10_000_000 => format!("{} кБ", number(bytes.div_ceil(1000))),
+            bytes => format!("{} МБ", number(bytes / 1_000_000)),
+        };
         let found = if it.matches == 0 && it.done {
             "Ничего не найдено".to_owned()
         } else {
@@ -250,9 +253,7 @@ pub(crate) static PARTS: PartWords = PartWords {
     search_shown: |shown| {
         format!("Показаны последние {}; чтобы увидеть другие, сузьте поиск.", number(shown))
     },
-    search_damaged: |blocks| {
-        format!("Не удалось прочитать блоков журнала: {blocks}; строк из них здесь нет.")
-    },
+    search_damaged: |blocks| format!("Не удалось прочитать блоков логов: {blocks}; строк из них здесь нет."),
     search_left_out: |runs| format!("Более старые запуски не просмотрены: {runs}."),
     search_timeline: "Найденные строки по времени",
     search_timeline_hint: "Найденные строки по времени и уровням. Выберите столбец, чтобы искать в его пределах.",
