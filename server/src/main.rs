@@ -56,6 +56,7 @@ fn main() -> ExitCode {
     if arguments.check_config {
         return print_config(&config);
     }
+    allow_files();
     // Two threads: one may be reading a flood of log lines while the other answers.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -84,6 +85,20 @@ fn main() -> ExitCode {
 fn takes(flags: &[String]) -> Result<(), String> {
     let words = std::iter::once("server".to_owned()).chain(flags.iter().cloned());
     Arguments::try_parse_from(words).map(drop).map_err(|error| error.to_string())
+}
+
+/// Viewers, runs that are read and the engine's sockets are all files: as many as the system lets us have, within reason.
+fn allow_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    const WANTED: u64 = 65_536;
+    let mut limit = getrlimit(Resource::Nofile);
+    let most = limit.maximum.map_or(WANTED, |most| most.min(WANTED));
+    if limit.current.is_some_and(|now| now < most) {
+        limit.current = Some(most);
+        if let Err(error) = setrlimit(Resource::Nofile, limit) {
+            eprintln!("the limit of open files stays as it is: {error}");
+        }
+    }
 }
 
 fn print_config(config: &Config) -> ExitCode {

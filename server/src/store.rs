@@ -426,6 +426,10 @@ impl Store {
     /// Remembers that place.
     pub fn set_log_mark(&self, service: &ServiceName, mark: &Mark) {
         let Mark { run, seq, position, counts } = mark;
+        // A dashboard that reads a log again comes by earlier places.
+        if self.log_mark(service).is_some_and(|known| known.run == *run && known.seq > *seq) {
+            return;
+        }
         let levels = Level::ALL.map(|level| counts.of(level).to_string()).join(" ");
         let text = format!("{run} {seq} {} {} {levels}", position.time_ns, position.nth);
         self.set_fact(&format!("log-mark/{service}"), &text);

@@ -10,7 +10,7 @@ use app::model::{Level, LevelCounts};
 /// Text per block, in bytes; a longer line has a block of its own.
 pub const BLOCK_BYTES: usize = 256 << 10;
 /// Bytes of a head.
-pub const HEAD_BYTES: usize = 84;
+pub const HEAD_BYTES: usize = 88;
 /// The largest part that is believed: a line may be long, but not that long.
 const MOST_BYTES: u32 = 512 << 20;
 
@@ -119,7 +119,8 @@ impl Head {
         for bytes in [self.text_bytes, self.rest_bytes, self.text_packed, self.rest_packed] {
             out.extend_from_slice(&bytes.to_le_bytes());
         }
-        out.resize(HEAD_BYTES - 4, 0);
+        // The head has a checksum of its own: it is believed without its body.
+        out.extend_from_slice(&crc32fast::hash(&out).to_le_bytes());
         out.extend_from_slice(&self.checksum.to_le_bytes());
         let mut head = [0; HEAD_BYTES];
         head.copy_from_slice(&out);
@@ -128,9 +129,17 @@ impl Head {
 
     /// Reads a head; whether its body is whole is only known when that is read.
     pub fn read(bytes: &[u8]) -> Result<Self, Damaged> {
-        let mut from = Bytes(bytes.get(..HEAD_BYTES).ok_or(Damaged("it is cut off"))?);
+        let (fields, sums) = bytes
+            .get(..HEAD_BYTES)
+            .and_then(|head| head.split_at_checked(HEAD_BYTES - 8))
+            .ok_or(Damaged("it is cut off"))?;
+        let mut sums = Bytes(sums);
+        let mut from = Bytes(fields);
         if from.take(4)? != MAGIC {
             return Err(Damaged("it does not begin as one"));
+        }
+        if sums.u32()? != crc32fast::hash(fields) {
+            return Err(Damaged("the checksum of its head is another one"));
         }
         let record = match from.byte()? {
             0 => Record::Lines,
@@ -155,7 +164,7 @@ impl Head {
             rest_bytes: from.u32()?,
             text_packed: from.u32()?,
             rest_packed: from.u32()?,
-            checksum: Bytes(bytes.get(HEAD_BYTES - 4..).unwrap_or_default()).u32()?,
+            checksum: sums.u32()?,
         };
         let lengths = [head.text_bytes, head.rest_bytes, head.text_packed, head.rest_packed];
         if lengths.iter().any(|bytes| *bytes > MOST_BYTES) {

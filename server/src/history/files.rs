@@ -40,6 +40,19 @@ impl Found {
         if self.head.fits(&body) { Ok(body) } else { Err(damaged("its checksum is another one")) }
     }
 
+    /// Whether the body is what was written; an error where it cannot be read at all.
+    pub fn is_whole(&self, file: &File) -> io::Result<bool> {
+        match self.body(file) {
+            Ok(_) => Ok(true),
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// The record's lines.
     pub fn columns(&self, file: &File) -> io::Result<Columns> {
         let body = self.body(file)?;
@@ -77,13 +90,16 @@ impl Index {
         self.torn = false;
         let mut head = [0; HEAD_BYTES];
         while self.read < length {
-            let whole =
-                self.read + HEAD_BYTES as u64 <= length && file.read_exact_at(&mut head, self.read).is_ok();
+            let whole = self.read + HEAD_BYTES as u64 <= length;
+            if whole {
+                // A disk that cannot be read is not a file that is torn.
+                file.read_exact_at(&mut head, self.read)?;
+            }
             let found =
                 whole.then(|| Head::read(&head).ok()).flatten().map(|head| Found { at: self.read, head });
             let found = match found.filter(|found| found.end() <= length) {
                 Some(found) => found,
-                None => match next_record(file, self.read + 1, length) {
+                None => match next_record(file, self.read + 1, length)? {
                     Some(found) => {
                         self.damaged += 1;
                         found
@@ -107,27 +123,30 @@ impl Index {
 }
 
 /// The first whole record at `from` or behind it.
-fn next_record(file: &File, mut from: u64, length: u64) -> Option<Found> {
+fn next_record(file: &File, mut from: u64, length: u64) -> io::Result<Option<Found>> {
     let mut window = vec![0; 1 << 20];
     while from + HEAD_BYTES as u64 <= length {
         let wanted = usize::try_from(length - from).unwrap_or(usize::MAX).min(window.len());
-        let bytes = window.get_mut(..wanted)?;
-        file.read_exact_at(bytes, from).ok()?;
+        let bytes = window.get_mut(..wanted).unwrap_or_default();
+        file.read_exact_at(bytes, from)?;
         for at in memchr::memmem::find_iter(bytes, MAGIC) {
             let at = from + at as u64;
+            if at + HEAD_BYTES as u64 > length {
+                break;
+            }
             let mut head = [0; HEAD_BYTES];
-            let found = file.read_exact_at(&mut head, at).ok().and_then(|()| Head::read(&head).ok());
-            let found = found.map(|head| Found { at, head }).filter(|found| found.end() <= length);
-            if let Some(found) = found
-                && found.body(file).is_ok()
+            file.read_exact_at(&mut head, at)?;
+            let found = Head::read(&head).ok().map(|head| Found { at, head });
+            if let Some(found) = found.filter(|found| found.end() <= length)
+                && found.is_whole(file)?
             {
-                return Some(found);
+                return Ok(Some(found));
             }
         }
         // A beginning that this window cuts is looked for again in the next.
         from += (wanted - MAGIC.len() + 1) as u64;
     }
-    None
+    Ok(None)
 }
 
 /// Indexes of segments, kept for the next reader.
@@ -195,7 +214,6 @@ pub fn tail_lines(file: &File, after: u64) -> io::Result<(Columns, u64)> {
     let mut whole = 0;
     for found in &index.records {
         let Ok(columns) = found.columns(file) else { break };
-        whole = found.end();
         for line in columns.lines() {
             if line.seq <= after || line.seq < lines.end() {
                 continue;
@@ -206,6 +224,7 @@ pub fn tail_lines(file: &File, after: u64) -> io::Result<(Columns, u64)> {
             }
             lines.push(&line);
         }
+        whole = found.end();
     }
     Ok((lines, whole))
 }

@@ -10,6 +10,9 @@ pub const MOST_QUERY: usize = 1000;
 /// Memory of a compiled expression and of its automaton.
 const REGEX_BYTES: usize = 4 << 20;
 
+/// Places in one line that are marked.
+const MOST_PLACES: usize = 100;
+
 /// What a line must hold.
 #[derive(Clone, Debug)]
 pub struct Query {
@@ -53,6 +56,7 @@ impl Query {
             .find_iter(text)
             .map(|found| (found.start(), found.end()))
             .filter(|(from, to)| from < to)
+            .take(MOST_PLACES)
             .collect()
     }
 }

@@ -70,12 +70,20 @@ async fn keep(mut work: Work, stop: CancellationToken) {
     loop {
         news.mark_unchanged();
         let last = stop.is_cancelled();
-        let Ok(back) = tokio::task::spawn_blocking(move || work.step(last)).await else {
-            // Only a runtime that ends does not carry it out.
-            return;
+        let (history, service) = (work.history.clone(), work.service.clone());
+        work = match tokio::task::spawn_blocking(move || work.step(last)).await {
+            Ok(back) => back,
+            Err(error) => {
+                // A runtime that ends does not carry it out; anything else is a defect of ours, and told.
+                if error.is_panic() {
+                    tracing::error!(%service, "its log is written no more: the writer failed");
+                    history.note(&service, Some(&io::Error::other("the writer failed")));
+                }
+                return;
+            }
         };
-        work = back;
         if last {
+            history.note(&service, None);
             return;
         }
         if work.failing {

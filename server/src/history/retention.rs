@@ -102,33 +102,43 @@ impl History {
             let Some((service, runs)) = oldest else { break };
             delete(service, runs);
         }
-        let services = kept.len().max(1) as u64;
-        for (service, runs) in &kept {
-            // The last two share what there is.
-            let most = per_service.min(total / services) / 2;
+        // The last two runs alone are too much: they lose their oldest lines, the earlier run first.
+        for (service, runs) in &mut kept {
+            let mut over = bytes_of(runs).saturating_sub(per_service);
             for run in runs {
-                self.shorten(&self.root.join(service).join(run.run.to_string()), run.bytes, most);
+                let freed = self.shorten(&self.root.join(service).join(run.run.to_string()), over);
+                run.bytes = run.bytes.saturating_sub(freed);
+                over = over.saturating_sub(freed);
             }
+        }
+        let mut over = kept.values().map(|runs| bytes_of(runs)).sum::<u64>().saturating_sub(total);
+        let mut largest: Vec<(&String, &KeptRun)> =
+            kept.iter().flat_map(|(service, runs)| runs.iter().map(move |run| (service, run))).collect();
+        largest.sort_by_key(|(_, run)| std::cmp::Reverse(run.bytes));
+        for (service, run) in largest {
+            over =
+                over.saturating_sub(self.shorten(&self.root.join(service).join(run.run.to_string()), over));
         }
         gone
     }
 
-    /// Deletes a run's oldest segments until it is small enough; the last one stays.
-    fn shorten(&self, folder: &Path, bytes: u64, most: u64) {
-        let mut bytes = bytes;
+    /// Deletes a run's oldest segments until so much is free; the last one stays. Returns how much was freed.
+    fn shorten(&self, folder: &Path, over: u64) -> u64 {
+        let mut freed = 0;
         let found: Vec<PathBuf> =
             segments(folder).unwrap_or_default().into_iter().map(|(_, path)| path).collect();
         for path in found.iter().take(found.len().saturating_sub(1)) {
-            if bytes <= most {
+            if freed >= over {
                 break;
             }
             let length = std::fs::metadata(path).map_or(0, |meta| meta.len());
             self.indexes.forget(path);
             if std::fs::remove_file(path).is_ok() {
                 tracing::info!(segment = %path.display(), "the oldest lines of a long log were deleted");
-                bytes = bytes.saturating_sub(length);
+                freed += length;
             }
         }
+        freed
     }
 }
 

@@ -115,6 +115,9 @@ impl View {
         let mut view = Self { run, pieces: Vec::new(), gaps: Vec::new(), ended: false };
         let mut last = 0;
         let mut known = false;
+        // Lines move from the memory to the tail and from there to a segment: looked at the other way round, none is missed.
+        let memory = feed.and_then(|feed| feed.chunks(Some(run), 0)).map(|(_, chunks)| chunks);
+        let tail = File::open(folder.join(TAIL)).ok().map(|file| tail_lines(&file, 0)).transpose()?;
         for (_, path) in segments(folder)? {
             let file = match File::open(&path) {
                 Ok(file) => Arc::new(file),
@@ -137,39 +140,47 @@ impl View {
             }
             view.ended = is_ended(&index.records);
         }
-        let here = feed.and_then(|feed| feed.kept(run));
-        let from_tail = here.is_none_or(|(first, _)| first > last + 1);
-        if from_tail && let Ok(file) = File::open(folder.join(TAIL)) {
-            known = true;
-            let (lines, _) = tail_lines(&file, last)?;
-            if !lines.is_empty() {
-                last = lines.end() - 1;
-                view.pieces.extend(Piece::memory(lines));
-                view.ended = false;
-            }
-        }
-        if let (Some(feed), Some(_)) = (feed, here) {
-            known = true;
-            view.add_memory(feed, last);
-        }
+        known |= tail.is_some() || memory.is_some();
+        let lines = tail.iter().flat_map(|(lines, _)| lines.lines());
+        view.add(lines, &mut last);
+        view.add_memory(memory.as_deref().unwrap_or_default(), &mut last);
         Ok(known.then_some(view))
     }
 
-    fn add_memory(&mut self, feed: &Feed, last: u64) {
-        let Some((_, chunks)) = feed.chunks(Some(self.run), last) else { return };
+    /// Adds lines behind the last.
+    fn add<'a>(&mut self, lines: impl Iterator<Item = Line<'a>>, last: &mut u64) {
+        let mut columns = Columns::default();
+        for line in lines.filter(|line| line.seq > *last) {
+            self.put(&mut columns, &line);
+        }
+        self.close(columns, last);
+    }
+
+    fn add_memory(&mut self, chunks: &[Arc<crate::logs::Chunk>], last: &mut u64) {
         let mut decoder = Decoder::default();
         let mut columns = Columns::default();
-        for stored in chunks.iter().flat_map(|chunk| chunk.lines()).filter(|stored| stored.seq > last) {
+        let stored = chunks.iter().filter(|chunk| chunk.end() > *last + 1).flat_map(|chunk| chunk.lines());
+        for stored in stored.filter(|stored| stored.seq > *last) {
             decoder.read(stored.level, stored.stream, stored.json, |parts| {
-                let line = Line::of(stored.seq, &parts);
-                if columns.text.len() >= BLOCK_BYTES || !columns.takes(&line) {
-                    self.pieces.extend(Piece::memory(std::mem::take(&mut columns)));
-                }
-                columns.push(&line);
+                self.put(&mut columns, &Line::of(stored.seq, &parts));
             });
         }
+        self.close(columns, last);
+    }
+
+    fn put(&mut self, columns: &mut Columns, line: &Line<'_>) {
+        if columns.text.len() >= BLOCK_BYTES || !columns.takes(line) {
+            self.pieces.extend(Piece::memory(std::mem::take(columns)));
+        }
+        columns.push(line);
+    }
+
+    fn close(&mut self, columns: Columns, last: &mut u64) {
         if !columns.is_empty() {
             self.pieces.extend(Piece::memory(columns));
+        }
+        if self.last() > *last {
+            *last = self.last();
             self.ended = false;
         }
     }
@@ -263,6 +274,9 @@ impl View {
     }
 }
 
+/// Bytes of selected lines, from each side: a line may be long.
+const MOST_BYTES: usize = 16 << 20;
+
 /// Which lines of a run, and how many.
 #[derive(Clone, Debug)]
 pub struct Selection {
@@ -295,13 +309,18 @@ impl View {
         let last = wanted.before.map_or(u64::MAX, |before| before.saturating_sub(1));
         let take = |numbers: RangeInclusive<u64>, direction, limit: usize| {
             let mut lines = Vec::new();
+            let mut bytes = 0;
             if limit > 0 && !numbers.is_empty() {
                 self.visit(numbers, direction, &wanted.filter, |line, _| {
                     let mut json = String::new();
                     write_line(&mut json, line);
                     json.push('\n');
+                    bytes += json.len();
                     lines.push(json);
-                    if lines.len() == limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                    if lines.len() == limit || bytes > MOST_BYTES {
+                        return ControlFlow::Break(());
+                    }
+                    ControlFlow::Continue(())
                 });
             }
             lines

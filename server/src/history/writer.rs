@@ -83,7 +83,7 @@ impl RunWriter {
             let mut records = index.records.as_slice();
             // A head may have come to the disk before its body.
             while let Some((end, before)) = records.split_last() {
-                if end.body(&file.file).is_ok() {
+                if end.is_whole(&file.file)? {
                     break;
                 }
                 records = before;
@@ -98,8 +98,8 @@ impl RunWriter {
                 segment = Some(file);
                 break;
             }
-            // Nothing whole in it.
-            std::fs::remove_file(&path)?;
+            // Nothing whole in it: out of the way, but not destroyed.
+            std::fs::rename(&path, path.with_extension("damaged"))?;
         }
         let mut tail = Growing::open(&folder.join(TAIL))?;
         let (open, whole) = tail_lines(&tail.file, last)?;
@@ -185,9 +185,10 @@ impl RunWriter {
 
     fn record(&mut self, bytes: &[u8]) -> io::Result<()> {
         if self.segment.as_ref().is_some_and(|segment| segment.length >= SEGMENT_BYTES)
-            && let Some(full) = self.segment.take()
+            && let Some(full) = &self.segment
         {
             full.file.sync_data()?;
+            self.segment = None;
         }
         let segment = match &mut self.segment {
             Some(segment) => segment,
@@ -217,9 +218,14 @@ impl RunWriter {
         if self.in_tail < self.open.len() {
             self.block.clear();
             pack(&self.open, self.in_tail, false, &mut self.block);
+            let before = self.tail.length;
             self.tail.append(&self.block)?;
+            if let Err(error) = self.tail.file.sync_data() {
+                // Whether it came to the disk is not known: it is written again.
+                let _ = self.tail.cut(before);
+                return Err(error);
+            }
             self.in_tail = self.open.len();
-            self.tail.file.sync_data()?;
         }
         Ok(())
     }

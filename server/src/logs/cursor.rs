@@ -249,7 +249,7 @@ impl Run {
         let at = |seq| Place::At(LogPosition { run: self.number, seq });
         let gap = |after, count| Some(Found::Ready(Batch::Gap(Gap { run: self.number, after, count })));
         let first = self.ring.first();
-        if after + 1 < first && self.ring.last() > 0 {
+        if after.saturating_add(1) < first && self.ring.last() > 0 {
             cursor.place = at(first - 1);
             return gap(after, Some(first - 1 - after));
         }

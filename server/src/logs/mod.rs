@@ -37,5 +37,6 @@ pub use level::{
     shaped,
 };
 pub use python::logged as in_logged_traceback;
+pub use ring::Chunk;
 pub use split::{LINE_LIMIT, Splitter};
 pub use writer::Observer;

@@ -245,7 +245,7 @@ impl Ring {
 
     /// The lines behind `after` up to `until`, as many as fit into `max_bytes` and at least one; `None` where there are none.
     pub fn slice(&self, after: u64, until: u64, max_bytes: usize) -> Option<Slice> {
-        let first = (after + 1).max(self.first());
+        let first = after.saturating_add(1).max(self.first());
         let until = until.min(self.last());
         if first > until {
             return None;
@@ -274,7 +274,7 @@ impl Ring {
 
     /// The chunks that hold lines behind `after`, the open one as a copy.
     pub fn chunks(&self, after: u64) -> Vec<Arc<Chunk>> {
-        let from = self.full.partition_point(|chunk| chunk.end() <= after + 1);
+        let from = self.full.partition_point(|chunk| chunk.end() <= after.saturating_add(1));
         let mut chunks: Vec<_> = self.full.range(from..).cloned().collect();
         if !self.open.is_empty() {
             chunks.push(Arc::new(self.open.clone()));

@@ -800,7 +800,6 @@ impl Task {
     /// Opens the run of this instance, or goes on with it, and follows its log.
     fn follow(&mut self, instance: &crate::runtime::Instance) {
         self.follower = None;
-        self.feed.close_run();
         let key = instance.id.key();
         let started = Timestamp::from_nanos(instance.id.started_ns);
         self.log_complete = false;

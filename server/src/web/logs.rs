@@ -7,9 +7,10 @@ use super::Site;
 use super::api::name;
 use super::problem::Problem;
 use crate::history::{
-    Anchor, Answer, Direction, Filter, Hit, Query as TextQuery, Search, Selection, View, write_line,
+    Anchor, Answer, Direction, Filter, History, Hit, Query as TextQuery, Search, Selection, View, write_line,
     write_text,
 };
+use crate::logs::Feed;
 use app::model::{Level, LogPosition, ServiceName, Stream, Timestamp};
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, State};
@@ -17,8 +18,9 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -30,7 +32,9 @@ const MOST_LINES: usize = 100_000;
 const DEFAULT_HITS: usize = 200;
 const MOST_HITS: usize = 10_000;
 /// Runs that one search looks through; older ones are left out, and told.
-const MOST_RUNS: usize = 500;
+const MOST_RUNS: usize = 100;
+/// How long a disk may take to say what it has of a run.
+pub const DISK_LIMIT: Duration = Duration::from_secs(20);
 /// Bytes of one piece of a long answer.
 const PIECE: usize = 64 << 10;
 /// Pieces on their way to a reader.
@@ -130,16 +134,21 @@ pub(super) fn busy() -> Problem {
 
 /// A run of a service as it is now.
 pub(super) async fn view(site: &Site, service: &ServiceName, run: Option<u64>) -> Result<View, Problem> {
-    let feed = site.fleet.feed(service);
-    if feed.is_none() && site.fleet.history().kept(service.as_str()).is_empty() {
-        return Err(app::api::ApiError::UnknownService { name: service.to_string() }.into());
-    }
-    let (history, service) = (site.fleet.history().clone(), service.clone());
-    let read = tokio::task::spawn_blocking(move || history.view(&service, run, feed.as_deref())).await;
-    match read {
-        Ok(Ok(view)) => view.ok_or_else(unknown_run),
-        Ok(Err(error)) => Err(failed(&format!("the run cannot be read: {error}"))),
-        Err(_) => Err(failed("the log could not be read")),
+    let (feed, history) = (site.fleet.feed(service), site.fleet.history().clone());
+    let name = service.clone();
+    let read = tokio::task::spawn_blocking(move || {
+        let known = feed.is_some() || !history.kept(name.as_str()).is_empty();
+        history.view(&name, run, feed.as_deref()).map(|view| (view, known))
+    });
+    match tokio::time::timeout(DISK_LIMIT, read).await {
+        Ok(Ok(Ok((Some(view), _)))) => Ok(view),
+        Ok(Ok(Ok((None, true)))) => Err(unknown_run()),
+        Ok(Ok(Ok((None, false)))) => {
+            Err(app::api::ApiError::UnknownService { name: service.to_string() }.into())
+        }
+        Ok(Ok(Err(error))) => Err(failed(&format!("the run cannot be read: {error}"))),
+        Ok(Err(_)) => Err(failed("the log could not be read")),
+        Err(_) => Err(failed("the disk does not answer")),
     }
 }
 
@@ -235,6 +244,8 @@ pub struct Pieces {
     to: mpsc::Sender<Bytes>,
     runtime: tokio::runtime::Handle,
     piece: String,
+    /// Nobody read in time.
+    left: bool,
 }
 
 impl Pieces {
@@ -251,7 +262,8 @@ impl Pieces {
         }
         let piece = Bytes::from(std::mem::take(&mut self.piece));
         let sent = self.runtime.block_on(tokio::time::timeout(READER_LIMIT, self.to.send(piece)));
-        if matches!(sent, Ok(Ok(()))) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        self.left |= !matches!(sent, Ok(Ok(())));
+        if self.left { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }
 
@@ -259,14 +271,25 @@ impl Pieces {
 pub async fn written(site: &Site, write: impl FnOnce(&mut Pieces) + Send + 'static) -> Result<Body, Problem> {
     let place = site.fleet.history().may_scan().await.ok_or_else(busy)?;
     let (to, from) = mpsc::channel::<Bytes>(PIECES);
-    let mut pieces = Pieces { to, runtime: tokio::runtime::Handle::current(), piece: String::new() };
+    let whole = Arc::new(AtomicBool::new(false));
+    let end = whole.clone();
+    let mut pieces =
+        Pieces { to, runtime: tokio::runtime::Handle::current(), piece: String::new(), left: false };
     tokio::task::spawn_blocking(move || {
         let _place = place;
         write(&mut pieces);
-        let _ = pieces.flush();
+        if pieces.flush().is_continue() && !pieces.left {
+            end.store(true, Ordering::Release);
+        }
     });
-    let body = futures::stream::unfold(from, |mut from| async move {
-        from.recv().await.map(|piece| (Ok::<_, Infallible>(piece), from))
+    let body = futures::stream::unfold(Some((from, whole)), |state| async move {
+        let (mut from, whole) = state?;
+        match from.recv().await {
+            Some(piece) => Some((Ok(piece), Some((from, whole)))),
+            None if whole.load(Ordering::Acquire) => None,
+            // What was broken off must not look like all of it.
+            None => Some((Err(std::io::Error::other("broken off")), None)),
+        }
     });
     Ok(Body::from_stream(body))
 }
@@ -317,21 +340,37 @@ fn write_all(view: &View, filter: &Filter, as_text: bool, out: &mut Pieces) {
     });
 }
 
-/// The runs that a search looks through, the latest first; the second is how many are left out.
-pub async fn runs_to_search(
-    site: &Site,
-    service: &ServiceName,
-    run: Option<&str>,
-) -> Result<(Vec<View>, usize), Problem> {
+/// The runs that a search looks through.
+pub enum Runs {
+    /// One.
+    One(Box<View>),
+    /// All of a service.
+    All(Arc<History>, ServiceName, Option<Arc<Feed>>),
+}
+
+/// The runs that an address names.
+pub async fn runs_to_search(site: &Site, service: &ServiceName, run: Option<&str>) -> Result<Runs, Problem> {
     let run = run.filter(|text| !text.is_empty());
-    if run != Some("all") {
-        let run = run
-            .map(|text| text.parse().map_err(|_| Problem::parameter("run", text, "a run's number, or all")));
-        return Ok((vec![view(site, service, run.transpose()?).await?], 0));
+    if run == Some("all") {
+        let feed = site.fleet.feed(service);
+        if feed.is_none() {
+            return Err(app::api::ApiError::UnknownService { name: service.to_string() }.into());
+        }
+        return Ok(Runs::All(site.fleet.history().clone(), service.clone(), feed));
     }
-    let feed = site.fleet.feed(service);
-    let (history, service) = (site.fleet.history().clone(), service.clone());
-    let read = tokio::task::spawn_blocking(move || {
+    let number =
+        |text: &str| text.parse().map_err(|_| Problem::parameter("run", text, "a run's number, or all"));
+    let view = view(site, service, run.map(number).transpose()?).await?;
+    Ok(Runs::One(Box::new(view)))
+}
+
+impl Runs {
+    /// The runs, the latest first, and how many are left out: too many, or not to be read. It reads from disk.
+    pub fn open(self) -> (Vec<View>, usize) {
+        let (history, service, feed) = match self {
+            Self::One(view) => return (vec![*view], 0),
+            Self::All(history, service, feed) => (history, service, feed),
+        };
         let mut runs: Vec<u64> = history.kept(service.as_str()).iter().map(|kept| kept.run).collect();
         if let Some(feed) = &feed {
             let (current, previous) = feed.run_numbers();
@@ -339,13 +378,15 @@ pub async fn runs_to_search(
         }
         runs.sort_unstable();
         runs.dedup();
-        let left_out = runs.len().saturating_sub(MOST_RUNS);
-        let views = runs.iter().rev().take(MOST_RUNS);
-        let views =
-            views.filter_map(|run| history.view(&service, Some(*run), feed.as_deref()).ok().flatten());
-        (views.collect(), left_out)
-    });
-    read.await.map_err(|_| failed("the log could not be read"))
+        let views: Vec<View> = runs
+            .iter()
+            .rev()
+            .take(MOST_RUNS)
+            .filter_map(|run| history.view(&service, Some(*run), feed.as_deref()).ok().flatten())
+            .collect();
+        let left_out = runs.len() - views.len();
+        (views, left_out)
+    }
 }
 
 /// What an address searches for.
@@ -366,9 +407,9 @@ pub async fn search(
 ) -> Result<Response, Problem> {
     let service = name(&text)?;
     let search = search_of(&parameters)?;
-    let (views, left_out) =
-        runs_to_search(&site, &service, parameters.get("run").map(String::as_str)).await?;
+    let runs = runs_to_search(&site, &service, parameters.get("run").map(String::as_str)).await?;
     let body = written(&site, move |out| {
+        let (views, left_out) = runs.open();
         let out = std::cell::RefCell::new(out);
         let _ = search.run(
             &views,

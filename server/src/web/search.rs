@@ -3,6 +3,7 @@
 //! The form comes at once, the hits as they are found. It needs no script, and has none.
 
 use super::logs::{Pieces, runs_to_search, search_of, written};
+use super::problem::Problem;
 use super::{Site, page};
 use crate::history::{Answer, Hit, Search};
 use app::locales::Lang;
@@ -19,6 +20,8 @@ use std::time::Instant;
 
 /// Hits of one page.
 const SHOWN: usize = 200;
+/// Bytes of a line that are shown; all of it is in its log.
+const MOST_TEXT: usize = 8 << 10;
 /// Runs to choose from.
 const RUNS: usize = 50;
 
@@ -43,7 +46,15 @@ pub async fn page(
     }
     parameters.entry("context".into()).or_insert_with(|| "1".into());
     parameters.insert("limit".into(), SHOWN.to_string());
-    let mut view = form(&site, &service.name, &parameters);
+    let (place, name, texts) = (site.clone(), service.name.clone(), parameters.clone());
+    let form = tokio::task::spawn_blocking(move || form(&place, &name, &texts));
+    let mut view = match tokio::time::timeout(super::logs::DISK_LIMIT, form).await {
+        Ok(Ok(view)) => view,
+        _ => {
+            return Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "Failed", "the disk does not answer")
+                .into_response();
+        }
+    };
     view.title.clone_from(&service.title);
     let asked = pairs.iter().any(|(_, value)| !value.is_empty());
     let search = if asked { Some(search_of(&parameters)) } else { None };
@@ -64,7 +75,8 @@ pub async fn page(
         let _ = out.write(|text| text.push_str(&top));
         // The form is there before anything is read.
         let _ = out.flush();
-        if let Some((search, (views, left_out))) = search {
+        if let Some((search, runs)) = search {
+            let (views, left_out) = runs.open();
             let download = (view.run != "all").then(|| download(&view.service, &parameters));
             let finder = Finder { service: view.service, pairs, lang, search, left_out, download };
             finder.run(&views, out);
@@ -157,9 +169,11 @@ impl Finder {
 
     fn hit(&self, hit: &Hit, number: usize) -> HitView {
         let line = hit.line.line();
-        let texts =
-            |lines: &[crate::history::OwnLine]| lines.iter().map(|it| it.line().text.to_owned()).collect();
+        let texts = |lines: &[crate::history::OwnLine]| {
+            lines.iter().map(|it| it.line().text.chars().take(MOST_TEXT).collect()).collect()
+        };
         let query = self.search.filter.query.as_ref();
+        let text = line.text.get(..line.text.floor_char_boundary(MOST_TEXT)).unwrap_or(line.text);
         let q = self.pairs.iter().find(|(key, _)| key == "q").map_or("", |(_, q)| q.as_str());
         let regex = self.pairs.iter().any(|(key, value)| key == "regex" && value == "1");
         // The log window marks plain text alone.
@@ -171,8 +185,8 @@ impl Finder {
             time: Timestamp::from_millis(line.ms),
             level: line.level,
             source: line.source.to_owned(),
-            marks: query.map(|query| query.places(line.text)).unwrap_or_default(),
-            text: line.text.to_owned(),
+            marks: query.map(|query| query.places(text)).unwrap_or_default(),
+            text: if text.len() < line.text.len() { format!("{text} …") } else { text.to_owned() },
             before: texts(&hit.before),
             after: texts(&hit.after),
             link: format!("/services/{}?run={}&line={}{q}", self.service, hit.run, line.seq),
