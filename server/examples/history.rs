@@ -2,7 +2,9 @@
 //! how fast it is written, searched, opened and jumped about in. Nothing here passes or fails.
 
 use app::model::{Level, LineKind, ServiceName, Stream};
-use server::history::{Anchor, Bounds, Filter, History, Line, Query, RunWriter, Search, Selection};
+use server::history::{
+    Anchor, Bounds, Filter, History, Line, Query, RunWriter, Search, Selection, write_json_line,
+};
 use std::error::Error;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -78,7 +80,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         .map(|_| {
             let started = Instant::now();
             let at = Anchor::Around(dice.roll(lines) + 1);
-            let got = view.select(&Selection { at, before: None, filter: Filter::default(), limit: 200 });
+            let got = view.select(
+                &Selection { at, before: None, filter: Filter::default(), limit: 200 },
+                write_json_line,
+            );
             assert_eq!(got.lines().count(), 200);
             ms(started)
         })
@@ -96,7 +101,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut pages = 0;
     while next < 1_000_000 {
         let at = Anchor::After(next);
-        let got = view.select(&Selection { at, before: None, filter: Filter::default(), limit: 1000 });
+        let got = view
+            .select(&Selection { at, before: None, filter: Filter::default(), limit: 1000 }, write_json_line);
         next += got.lines().count() as u64;
         pages += 1;
     }

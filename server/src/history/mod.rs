@@ -23,7 +23,7 @@ pub use filter::{Filter, MOST_QUERY, Query};
 pub use keeper::Keeper;
 pub use retention::{Bounds, KeptRun};
 pub use search::{Answer, BINS, Hit, OwnLine, Search};
-pub use view::{Anchor, Direction, Selection, View, write_line, write_text};
+pub use view::{Anchor, Direction, Selection, View, write_json_line, write_line, write_text};
 pub use writer::RunWriter;
 
 use crate::logs::Feed;

@@ -229,7 +229,7 @@ fn lines_are_found_by_number_time_level_and_text() {
     let view = view.expect("known");
     assert!(view.pieces.len() > 2);
     let picked = |at, before, limit, filter: Filter| -> Vec<u64> {
-        let lines = view.select(&Selection { at, before, filter, limit });
+        let lines = view.select(&Selection { at, before, filter, limit }, write_json_line);
         let lines = lines.lines().map(|json| serde_json::from_str::<app::model::Line>(json).expect("a line"));
         lines.map(|line| line.seq).collect()
     };

@@ -304,19 +304,18 @@ pub enum Anchor {
 }
 
 impl View {
-    /// The selected lines, in order, as JSON lines.
-    pub fn select(&self, wanted: &Selection) -> String {
+    /// The selected lines, in order, each as `write` writes it.
+    pub fn select(&self, wanted: &Selection, write: fn(&mut String, &Line<'_>)) -> String {
         let last = wanted.before.map_or(u64::MAX, |before| before.saturating_sub(1));
         let take = |numbers: RangeInclusive<u64>, direction, limit: usize| {
             let mut lines = Vec::new();
             let mut bytes = 0;
             if limit > 0 && !numbers.is_empty() {
                 self.visit(numbers, direction, &wanted.filter, |line, _| {
-                    let mut json = String::new();
-                    write_line(&mut json, line);
-                    json.push('\n');
-                    bytes += json.len();
-                    lines.push(json);
+                    let mut text = String::new();
+                    write(&mut text, line);
+                    bytes += text.len();
+                    lines.push(text);
                     if lines.len() == limit || bytes > MOST_BYTES {
                         return ControlFlow::Break(());
                     }
@@ -353,6 +352,12 @@ impl View {
 /// Appends a line's JSON array as the wire has it.
 pub fn write_line(out: &mut String, line: &Line<'_>) {
     crate::logs::push_stored(out, line.seq, &line.parts());
+}
+
+/// Appends a line's JSON array and a line end.
+pub fn write_json_line(out: &mut String, line: &Line<'_>) {
+    write_line(out, line);
+    out.push('\n');
 }
 
 /// Appends a line as plain text: time, level, source, text.

@@ -7,8 +7,8 @@ use super::Site;
 use super::api::name;
 use super::problem::Problem;
 use crate::history::{
-    Anchor, Answer, Direction, Filter, History, Hit, Query as TextQuery, Search, Selection, View, write_line,
-    write_text,
+    Anchor, Answer, Direction, Filter, History, Hit, Query as TextQuery, Search, Selection, View,
+    write_json_line, write_line, write_text,
 };
 use crate::logs::Feed;
 use app::model::{Level, LogPosition, ServiceName, Stream, Timestamp};
@@ -186,31 +186,11 @@ pub async fn logs(
     let mut headers = line_headers(&view, as_text);
     let selection = Selection { at, before, filter, limit };
     let body = tokio::task::spawn_blocking(move || {
-        let lines = view.select(&selection);
-        if as_text { plain(&lines) } else { lines }
+        view.select(&selection, if as_text { write_text } else { write_json_line })
     });
     let body = body.await.map_err(|_| failed("the log could not be searched"))?;
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
     Ok((headers, body).into_response())
-}
-
-fn plain(json_lines: &str) -> String {
-    let mut out = String::new();
-    for line in json_lines.lines().filter_map(|json| serde_json::from_str::<app::model::Line>(json).ok()) {
-        let app::model::Line { seq, time, stream, level, source, text, kind, .. } = &line;
-        let line = crate::history::Line {
-            seq: *seq,
-            ms: time.millis(),
-            level: *level,
-            stream: *stream,
-            kind: *kind,
-            source,
-            text,
-            spans: "",
-        };
-        write_text(&mut out, &line);
-    }
-    out
 }
 
 fn line_headers(view: &View, as_text: bool) -> HeaderMap {
@@ -333,8 +313,7 @@ fn write_all(view: &View, filter: &Filter, as_text: bool, out: &mut Pieces) {
                 }
                 write_text(text, line);
             } else {
-                write_line(text, line);
-                text.push('\n');
+                write_json_line(text, line);
             }
         })
     });

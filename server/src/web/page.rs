@@ -1,7 +1,7 @@
 //! The page, rendered from what is known now, and the small things around it.
 
 use super::{Site, parts};
-use crate::history::{Anchor, Filter, Selection};
+use crate::history::{Anchor, Filter, Selection, write_json_line};
 use app::api::ApiError;
 use app::locales::Lang;
 use app::model::{Explained, LevelCounts, ServiceName};
@@ -189,7 +189,7 @@ async fn past(site: &Site, run: u64, line: Option<u64>, query: String, live: Log
         let view = view?;
         let at = line.map_or(Anchor::End, Anchor::Around);
         let wanted = Selection { at, before: None, filter: Filter::default(), limit: TAIL };
-        Some((view.first(), view.last(), view.select(&wanted)))
+        Some((view.first(), view.last(), view.select(&wanted, write_json_line)))
     });
     let (first, last, lines) = read.await.ok().flatten().unwrap_or_default();
     LogPane {

@@ -72,23 +72,29 @@ pub(super) fn fragment(part: &Part) -> Response {
     response
 }
 
-/// The part alone for the page's own script, the whole page for a plain form.
-async fn answer(site: Site, headers: HeaderMap, service: Option<&ServiceName>, part: Part) -> Response {
+/// The part alone for the page's own script, the whole page for a plain form or a link.
+pub(super) async fn reply(site: Site, headers: HeaderMap, route: Route, part: Part) -> Response {
     if headers.contains_key("x-part") {
-        let mut response = fragment(&part);
-        // Which settings it shows: their own news need not bring it once more.
-        if let Some(revision) = service.and_then(|name| site.fleet.revision_of(name)) {
-            response.headers_mut().insert("x-fresh", HeaderValue::from(revision));
-        }
-        return response;
+        return fragment(&part);
     }
+    let mut request = Request::new(Body::empty());
+    *request.headers_mut() = headers;
+    page::render_with(site, route, part, StatusCode::OK, request).await
+}
+
+/// The same for a part that shows settings: it says which, so that their own news need not bring it once more.
+async fn answer(site: Site, headers: HeaderMap, service: Option<&ServiceName>, part: Part) -> Response {
+    let alone = headers.contains_key("x-part");
+    let fresh = service.filter(|_| alone).and_then(|name| site.fleet.revision_of(name));
     let route = match service {
         Some(name) => Route::Service { name: name.clone() },
         None => Route::Services,
     };
-    let mut request = Request::new(Body::empty());
-    *request.headers_mut() = headers;
-    page::render_with(site, route, part, StatusCode::OK, request).await
+    let mut response = reply(site, headers, route, part).await;
+    if let Some(revision) = fresh {
+        response.headers_mut().insert("x-fresh", HeaderValue::from(revision));
+    }
+    response
 }
 
 pub(super) fn named(site: &Site, text: &str) -> Result<ServiceName, Problem> {

@@ -1,6 +1,6 @@
 //! The part Requests: what the log of a run says of single requests. Read when somebody asks, never with the page.
 
-use super::parts::{Part, fragment, named};
+use super::parts::{Part, fragment, named, reply};
 use super::problem::Problem;
 use super::{Site, logs, page};
 use crate::history::{Direction, Filter, Query, View};
@@ -9,9 +9,8 @@ use app::Route;
 use app::locales::Lang;
 use app::model::{LineKind, ServiceName, Timestamp};
 use app::parts::view::{FateView, RequestRow, RequestsView};
-use axum::body::Body;
 use axum::extract::{Form, Path, Query as Address, State};
-use axum::http::{HeaderMap, Request as HttpRequest, StatusCode};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -60,12 +59,7 @@ pub async fn post(
     let name = named(&site, &text)?;
     let view = read(&site, &name, &fields).await?;
     let part = rendered(&name, &view, page::language(&headers));
-    if headers.contains_key("x-part") {
-        return Ok(fragment(&part));
-    }
-    let mut request = HttpRequest::new(Body::empty());
-    *request.headers_mut() = headers;
-    Ok(page::render_with(site, Route::Service { name }, part, StatusCode::OK, request).await)
+    Ok(reply(site, headers, Route::Service { name }, part).await)
 }
 
 async fn read(site: &Site, name: &ServiceName, fields: &Fields) -> Result<RequestsView, Problem> {

@@ -1,6 +1,6 @@
 //! The runs of a service: as JSON for programs, and as the part Runs with two of them beside each other.
 
-use super::parts::{Part, fragment, named};
+use super::parts::{Part, fragment, named, reply};
 use super::problem::Problem;
 use super::{Site, page};
 use crate::settings::fields;
@@ -9,9 +9,8 @@ use app::locales::Lang;
 use app::model::{Level, RunInfo, ServiceName, State as ServiceState};
 use app::parts::view::{ComparedView, RunsView};
 use axum::Json;
-use axum::body::Body;
 use axum::extract::{Form, Path, Query, State};
-use axum::http::{HeaderMap, Request, StatusCode};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -191,13 +190,7 @@ pub async fn compared(
     Ok(answer(site, headers, &name, &view).await)
 }
 
-/// The part alone for the page's own script, the whole page for a plain form or a link.
 async fn answer(site: Site, headers: HeaderMap, name: &ServiceName, view: &RunsView) -> Response {
     let part = rendered(name, view, page::language(&headers));
-    if headers.contains_key("x-part") {
-        return fragment(&part);
-    }
-    let mut request = Request::new(Body::empty());
-    *request.headers_mut() = headers;
-    page::render_with(site, Route::Service { name: name.clone() }, part, StatusCode::OK, request).await
+    reply(site, headers, Route::Service { name: name.clone() }, part).await
 }
