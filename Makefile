@@ -16,7 +16,7 @@ test: ## Everything: format, lints, unit, integration and page tests
 bench: ## Print the figures against their budgets
 	@scripts/bench.sh
 
-bench-logs: ## Those of the log alone (ARGS="sse page viewers history" narrows them; FULL=1 takes longer)
+bench-logs: ## Those of the log alone (ARGS="sse page viewers run history" narrows them; FULL=1 takes longer)
 	@scripts/bench-logs.sh $(ARGS)
 
 fmt: ## Format the Rust code

@@ -4,7 +4,7 @@ use crate::api::ApiError;
 use crate::components::controls::makes_sense;
 use crate::locales::Lang;
 use crate::model::*;
-use crate::parts::view::{LogPane, LogsView};
+use crate::parts::view::{LogFilter, LogPane, LogsView};
 use crate::{App, Boot, LogView, Parts, Route, Theme};
 use leptos::prelude::*;
 
@@ -429,7 +429,7 @@ fn log_pane(lines: Vec<Line>) -> LogPane {
         last: 7,
         lines,
         line: None,
-        query: String::new(),
+        filter: LogFilter::default(),
     }
 }
 
@@ -505,13 +505,18 @@ fn the_servers_rows_are_those_of_the_chosen_view() {
 
 #[test]
 fn a_past_run_is_a_window_of_its_own_that_works_as_links() {
-    let query = "a\"><b>".to_owned();
+    let filter = LogFilter {
+        query: "a\"><b>".to_owned(),
+        only: true,
+        levels: vec![Level::Error],
+        streams: [true, false],
+    };
     let past = LogPane {
         run: Some(16),
         first: 3,
         last: 5_000_000,
         line: Some(7),
-        query,
+        filter,
         ..log_pane(vec![log_line(7, LineKind::None, "the line")])
     };
     let html = with_logs(log_pane(Vec::new()), Some(past), LogView::default(), Lang::En);
@@ -524,9 +529,15 @@ fn a_past_run_is_a_window_of_its_own_that_works_as_links() {
             r#"href="/services/vllm?run=16&amp;line=5000000""#,
             r#"<div data-seq="16.7" class="row warning chosen">"#,
             r#"min="3" max="5000000" value="7""#,
+            r#"id="past-only" aria-pressed="true""#,
+            r#"id="past-error" checked"#,
+            r#"id="past-stdout" checked"#,
+            r#"id="log-stderr" checked"#,
         ],
     );
-    assert!(!html.contains("<b>"));
+    for absent in ["<b>", r#"id="past-info" checked"#, r#"id="past-stderr" checked"#] {
+        assert!(!html.contains(absent), "{absent}");
+    }
     let trace = (1..=4).map(|seq| log_line(seq, LineKind::Trace, &format!("text {seq}"))).collect();
     let html = with_logs(
         log_pane(Vec::new()),

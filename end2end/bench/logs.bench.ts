@@ -1,10 +1,11 @@
 // What `make bench-logs` prints: how lines get from a container to those who look. Each section can be run alone: ARGS="sse",
-// "page", "viewers". The container, the engine, our server, the readers and Chromium share the machine's cores, so each figure
+// "page", "viewers", "run". The container, the engine, our server, the readers and Chromium share the machine's cores, so each figure
 // is followed by what everybody used. FULL=1: the largest flood for 60 s, and the whole window read back.
 //   SECONDS_EACH=15   how long a flood lasts
 //   RATES="5000 20000 50000"   lines per second, of the page
 import { fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
+import { cp } from "node:fs/promises";
 import { join } from "node:path";
 import type { Page } from "@playwright/test";
 import { INSTANT, type Dashboard } from "../harness/dashboard.ts";
@@ -306,4 +307,64 @@ test("viewers: 1, 10 and 50", async ({ dashboard }) => {
     say("  processors", shares);
     await sleep(1000);
   }
+});
+
+test("run: 5 million lines in Chromium", async ({ page, dashboard }) => {
+  const long = process.env["LONG_RUN"] ?? "";
+  test.skip(long === "", "make bench-logs writes the run");
+  const dash = await dashboard({ image: INSTANT });
+  await dash.down();
+  const run = 900_001;
+  await cp(long, join(dash.folder, "state/logs/vllm", String(run)), { recursive: true });
+  await dash.up();
+  const address = (line: number) => `${dash.url}/services/vllm?run=${run}&line=${line}`;
+  // The first time, the file's list of blocks is read.
+  for (const what of ["the first time", "again"]) {
+    const begin = performance.now();
+    await page.goto(address(2_500_000), { waitUntil: "commit" });
+    await page.locator(`#past [data-seq="${run}.2500000"]`).waitFor();
+    say(`a run of 5 million lines, opened ${what}`, `${Math.round(performance.now() - begin)} ms`, "from the address to the line in the document");
+  }
+  await page.locator("#past-position").waitFor();
+  await sleep(1500);
+  const jumps = await page.evaluate(async (run) => {
+    const slider = document.querySelector<HTMLInputElement>("#past-position");
+    const rows = document.querySelector("#past-rows");
+    if (!slider || !rows) throw new Error("no window");
+    const times: number[] = [];
+    let seed = 4711;
+    for (let turn = 0; turn < 100; turn++) {
+      seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31;
+      const line = 1_000 + (seed % 4_998_000);
+      const begin = performance.now();
+      slider.value = String(line);
+      slider.dispatchEvent(new Event("change", { bubbles: true }));
+      while (!rows.querySelector(`[data-seq="${run}.${line}"]`)) {
+        if (performance.now() - begin > 10_000) throw new Error(`line ${line} did not come`);
+        await new Promise((resolve) => requestAnimationFrame(resolve));
+      }
+      times.push(performance.now() - begin);
+    }
+    return times;
+  }, run);
+  say("  jump to any line, to its row", quantiles(jumps, "ms", 0), "≤ 100 ms");
+  const scrolled = await page.evaluate(async () => {
+    const log = document.querySelector<HTMLElement>("#past");
+    const rows = document.querySelector("#past-rows");
+    if (!log || !rows) throw new Error("no window");
+    const top = () => Number(rows.querySelector("[data-seq]")?.getAttribute("data-seq")?.split(".")[1] ?? 0);
+    const frames: number[] = [];
+    const [begin, from] = [performance.now(), top()];
+    let [last, empty] = [begin, 0];
+    while (performance.now() - begin < 15_000) {
+      log.scrollTop += log.clientHeight / 3;
+      const now = await new Promise<number>((resolve) => requestAnimationFrame(() => resolve(performance.now())));
+      frames.push(now - last);
+      last = now;
+      if (rows.childElementCount === 0) empty += 1;
+    }
+    return { frames, empty, lines: top() - from };
+  });
+  say("  scrolled on for 15 s", `${scrolled.lines} lines passed`, `frames ${quantiles(scrolled.frames, "ms", 0)}; without rows ${scrolled.empty}`);
+  say("  server", `${resident(dash).toFixed(0)} MiB resident`);
 });

@@ -4,6 +4,7 @@ import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { type Dashboard, INSTANT } from "../harness/dashboard.ts";
+import { docker } from "../harness/docker.ts";
 import { sleep, until } from "../harness/net.ts";
 import { expect, open, test } from "./fixtures.ts";
 
@@ -73,6 +74,40 @@ test("lines written while the dashboard was away are fetched, and none twice", a
   expect(whole(all.map(([seq]) => seq))).toBe(true);
   const floods = all.map(([, , , , , text]) => text).filter((text) => text.includes("flood n="));
   expect(floods).toHaveLength(4_000);
+});
+
+test("the end of a run that was restarted while the dashboard was away is fetched into that run", async ({ dashboard }) => {
+  const dash = await dashboard({ image: INSTANT });
+  await dash.running();
+  await flood(dash, 2_000);
+  const before = await runNow(dash);
+  // Once away altogether, once only from the engine.
+  await sleep(1_200);
+  await dash.down("SIGKILL");
+  await dash.sim.flood(2_000);
+  await sleep(1_000);
+  await docker("kill", dash.container);
+  await docker("start", dash.container);
+  await dash.sim.healthy();
+  await dash.sim.flood(1_000);
+  await dash.up();
+  await until("the run after it", 20_000, async () => (await runNow(dash)) > before);
+  const run = await runNow(dash);
+  await until("the lines of both", 20_000, async () => (await lines(dash, `run=${run}&q=flood&limit=100000`)).length >= 1_000);
+  await sleep(1_200);
+  for (const round of ["fetched", "read again"] as const) {
+    for (const [number, count] of [[before, 4_000], [run, 1_000]] as const) {
+      const all = await lines(dash, `after=${number}.0&limit=100000`);
+      expect(whole(all.map(([seq]) => seq)), `run ${number}, ${round}`).toBe(true);
+      expect(all.filter(([, , , , , text]) => text.includes("flood n=")), `run ${number}, ${round}`).toHaveLength(count);
+      expect(all.filter(([, , , , , text]) => text.includes("Application startup complete")), `run ${number}, ${round}`).toHaveLength(1);
+    }
+    if (round === "read again") break;
+    await dash.down("SIGKILL");
+    await dash.up();
+    await dash.state("running");
+    await sleep(1_500);
+  }
 });
 
 test("lines are had by number, time, level, stream, words and expression", async ({ dashboard }) => {
@@ -173,6 +208,39 @@ test("a full disk is told, the log goes on from memory, and is written when ther
     await dash.down();
     await dash.up();
     expect((await lines(dash, "q=flood&limit=100000")).length, "nothing was lost").toBe(5_000);
+  } finally {
+    await dash.down();
+    await run("umount", [folder]);
+  }
+});
+
+test("a disk that can only be read is told, and the service goes on", async ({ page, dashboard }) => {
+  const dash = await dashboard({ image: INSTANT });
+  const folder = join(dash.folder, "state/logs");
+  await mkdir(folder, { recursive: true });
+  await run("mount", ["-t", "tmpfs", "-o", "size=32m", "none", folder]);
+  try {
+    await dash.running();
+    const card = await open(page, dash.url);
+    await card.logShows("Application startup complete");
+    await flood(dash, 500);
+    const told = page.getByText("Logs are not written to disk");
+    await expect(told).toBeHidden();
+    // As a file system does that met an error, and comes back read-only with the machine.
+    await dash.down();
+    await run("mount", ["-o", "remount,ro", folder]);
+    await dash.up();
+    await dash.state("running");
+    await flood(dash, 2_000);
+    await expect(told).toBeVisible({ timeout: 15_000 });
+    expect((await lines(dash, "q=flood&limit=100000")).length).toBe(2_500);
+    await dash.command("stop");
+    await dash.state("stopped");
+    await run("mount", ["-o", "remount,rw", folder]);
+    await expect(told).toBeHidden({ timeout: 15_000 });
+    await dash.down();
+    await dash.up();
+    expect((await lines(dash, "q=flood&limit=100000")).length, "nothing was lost").toBe(2_500);
   } finally {
     await dash.down();
     await run("umount", [folder]);

@@ -96,6 +96,31 @@ test("only a window of a long run is held, and any place of it can be reached", 
   await expect(log.locator(".chosen")).toContainText("known 12 end");
 });
 
+test("levels, pipes and the narrowing search are in the address, with and without JavaScript", async ({ page, browser, dashboard }) => {
+  const dash = await dashboard({ image: INSTANT });
+  const { run } = await twoRuns(dash, 3_000);
+  await open(page, `${dash.url}/services/vllm?run=${run}&levels=error&q=known&only=1`);
+  const levels = page.locator("#past-levels");
+  await expect(levels.getByRole("checkbox", { name: "ERROR" })).toBeChecked();
+  await expect(levels.getByRole("checkbox", { name: "INFO" })).not.toBeChecked();
+  await expect(page.locator("#past-lowest")).toHaveValue("error");
+  await expect(past(page, run).locator(".row")).toHaveCount(3);
+  await page.locator("#past-only").click();
+  await levels.getByRole("checkbox", { name: "WARNING" }).check();
+  await page.locator("#past-window").getByRole("checkbox", { name: "stderr" }).uncheck();
+  await expect.poll(() => new URL(page.url()).search).toMatch(/&q=known&levels=warning,error&stream=stdout$/);
+  await page.reload();
+  await expect(levels.getByRole("checkbox", { name: "WARNING" })).toBeChecked();
+  await expect(page.locator("#past-window").getByRole("checkbox", { name: "stderr" })).not.toBeChecked();
+  await expect(page.locator("#past-only")).toHaveAttribute("aria-pressed", "false");
+
+  const plain = await browser.newContext({ javaScriptEnabled: false });
+  const still = await plain.newPage();
+  await still.goto(`${dash.url}/services/vllm?run=${run}&levels=error`);
+  await expect(past(still, run).locator(".row")).toHaveCount(3);
+  await plain.close();
+});
+
 test("a time is jumped to", async ({ page, dashboard }) => {
   const dash = await dashboard({ image: INSTANT });
   const { run } = await dash.running();
@@ -106,7 +131,7 @@ test("a time is jumped to", async ({ page, dashboard }) => {
   const second = `${lines[30]?.[1].slice(0, 19)}`;
   const wanted = lines.find(([, time]) => time >= `${second}.000Z`);
   await open(page, `${dash.url}/services/vllm?run=${run}`);
-  const field = page.getByLabel("Jump to a time");
+  const field = page.locator("#past-window").getByLabel("Jump to a time");
   await expect(field).not.toHaveValue("");
   await field.fill(second);
   await field.blur();

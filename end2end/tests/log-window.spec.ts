@@ -103,6 +103,38 @@ test("a search marks and counts, steps through what it finds, and narrows only w
   await expect(only).toBeHidden();
 });
 
+test("what the live log shows is in the address, and survives a reload; a time is jumped to", async ({ page, dashboard }) => {
+  const dash = await dashboard({ image: INSTANT });
+  await dash.running();
+  await dash.sim.write("stdout", `${info("the first needle")}\n(EngineCore pid=9) ERROR 11-22 12:00:00 [c.py:1] the second needle\n${info("hay")}\n`);
+  const card = await open(page, `${dash.url}/services/vllm`);
+  await card.logShows("hay");
+  await searchbox(page).fill("needle & thread");
+  await expect.poll(() => new URL(page.url()).search).toBe("?q=needle%20%26%20thread");
+  await searchbox(page).fill("needle");
+  await page.getByRole("button", { name: "Only matches" }).click();
+  await page.locator("#log-lowest").selectOption("error");
+  await expect.poll(() => new URL(page.url()).search).toBe("?q=needle&only=1&levels=error");
+  await page.reload();
+  await expect(searchbox(page)).toHaveValue("needle");
+  await expect(card.log.locator(".row")).toHaveCount(1);
+  await expect(card.log).toContainText("the second needle");
+  await page.locator("#log-lowest").selectOption("other");
+  await page.getByRole("button", { name: "Only matches" }).click();
+  await searchbox(page).fill("");
+  await expect.poll(() => new URL(page.url()).search).toBe("");
+
+  // A time before all lines is the first of them; one behind them the end.
+  await menu(page).click();
+  const time = page.locator("#log-time");
+  await time.fill("2020-01-01T00:00:00");
+  await time.dispatchEvent("change");
+  await expect(chosen(card)).toHaveAttribute("data-seq", /\.1$/);
+  await time.fill("2099-01-01T00:00:00");
+  await time.dispatchEvent("change");
+  await expect(page.locator("#log-follow")).toHaveAttribute("aria-pressed", "true");
+});
+
 test("the lowest level sets the levels, and follows them", async ({ page, dashboard }) => {
   const dash = await dashboard({ image: INSTANT });
   await dash.running();
@@ -142,9 +174,11 @@ test("standard output and standard error are shown apart", async ({ page, dashbo
   await card.checkbox("stderr").uncheck();
   await card.logShows("said on stdout");
   await card.logLacks("said on stderr");
-  // Chosen before a reload, it is as the page shows it afterwards.
+  // Chosen before a reload, it is so afterwards.
   await page.reload();
-  await expect(card.checkbox("stderr")).toBeChecked();
+  await expect(card.checkbox("stdout")).toBeChecked();
+  await expect(card.checkbox("stderr")).not.toBeChecked();
+  await card.checkbox("stderr").check();
   await card.logShows("said on stderr");
 });
 

@@ -1,5 +1,6 @@
 //! Figures of the history: `history FOLDER MILLIONS` writes a run of so many million lines as vLLM writes them, and measures
-//! how fast it is written, searched, opened and jumped about in. Nothing here passes or fails.
+//! how fast it is written, searched, opened and jumped about in; with `write` behind it, it only writes. Nothing here passes
+//! or fails.
 
 use app::model::{Level, LineKind, ServiceName, Stream};
 use server::history::{
@@ -26,10 +27,15 @@ impl Dice {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().collect();
-    let [_, folder, millions] = arguments.as_slice() else { return Err("history FOLDER MILLIONS".into()) };
+    let [_, folder, millions, rest @ ..] = arguments.as_slice() else {
+        return Err("history FOLDER MILLIONS [write]".into());
+    };
     let lines = millions.parse::<u64>()? * 1_000_000;
     let service = ServiceName::parse("bench").map_err(|_| "a name")?;
     write(&Path::new(folder).join("bench/1"), lines)?;
+    if rest == ["write"] {
+        return Ok(());
+    }
 
     let bounds = Bounds { total: None, service: None, days: 0 };
     let history = History::new(folder.into(), bounds);

@@ -7,7 +7,7 @@ mod runs;
 pub use runs::RunEnd;
 
 use crate::logs::Mark;
-use crate::runtime::FramePosition;
+use crate::runtime::{FramePosition, InstanceId};
 use crate::settings::fields::Values;
 use crate::supervisor::Memory;
 use crate::vllm::models::Measured;
@@ -140,6 +140,19 @@ pub struct RunRow {
     pub ready_since: Option<Timestamp>,
     /// How it ended, if that was seen.
     pub outcome: Option<State>,
+}
+
+/// A run before another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EarlierRun {
+    /// Its number.
+    pub run: u64,
+    /// Whose run it was.
+    pub instance: InstanceId,
+    /// When it was started.
+    pub started: Timestamp,
+    /// Where its part of the runtime's log begins.
+    pub log_from_ns: i64,
 }
 
 /// Settings of a service as they were saved, or first seen at a start.
@@ -306,6 +319,25 @@ impl Store {
             )
             .optional()
         })?
+    }
+
+    /// The service's last run before this one.
+    pub fn run_before(&self, service: &ServiceName, run: u64) -> Option<EarlierRun> {
+        let (run, key, started, log_from_ns) = self.with("run_before", |c| {
+            c.query_row(
+                "SELECT run, instance, started_ms, log_from_ns FROM run WHERE service = ?1 AND run < ?2 ORDER BY run DESC LIMIT 1",
+                params![service.as_str(), run.cast_signed()],
+                |r| Ok((r.get::<_, i64>(0)?, r.get::<_, String>(1)?, r.get::<_, i64>(2)?, r.get(3)?)),
+            )
+            .optional()
+        })??;
+        let started = Timestamp::from_millis(started);
+        Some(EarlierRun {
+            run: run.unsigned_abs(),
+            instance: InstanceId::from_key(&key)?,
+            started,
+            log_from_ns,
+        })
     }
 
     /// Remembers what the phases of a start took that became ready. `what` names all that it depends on: model, image.

@@ -112,7 +112,7 @@ fn search(pane: &Pane<'_>) -> AnyView {
                 aria-label=words.search_logs
                 aria-keyshortcuts=(!past).then_some("/")
                 placeholder=words.search_logs
-                value=it.query.clone()
+                value=it.filter.query.clone()
             />
             <span class="matches" id=format!("{id}-matches")></span>
             <button type="button" data-do="previous" aria-label=more.previous_match title=more.previous_match>
@@ -121,7 +121,9 @@ fn search(pane: &Pane<'_>) -> AnyView {
             <button type="button" data-do="next" aria-label=more.next_match title=more.next_match>
                 {icon(Icon::Next)}
             </button>
-            <button type="button" data-do="only" id=format!("{id}-only") aria-pressed="false">{more.only_matches}</button>
+            <button type="button" data-do="only" id=format!("{id}-only") aria-pressed=it.filter.only.to_string()>
+                {more.only_matches}
+            </button>
             <button type="submit" class="everywhere" name="run" value="all" title=more.search_everywhere>
                 {more.search_all_runs}
             </button>
@@ -180,12 +182,13 @@ fn levels(pane: &Pane<'_>) -> AnyView {
     let Pane { id, it, words, more, past, .. } = *pane;
     let boxes = Level::ALL.map(|level| {
         let name = level.as_str();
+        let shown = it.filter.levels.contains(&level);
         let label = if level == Level::Other { words.other.to_owned() } else { name.to_ascii_uppercase() };
         let count = (!past).then(|| {
             let count = (words.number)(it.counts.of(level));
             view! { <span class="count" id=format!("{id}-count-{name}")>{count}</span> }
         });
-        view! { <div class=format!("level-filter {name}")>{check(pane, name, label, true)} {count}</div> }
+        view! { <div class=format!("level-filter {name}")>{check(pane, name, label, shown)} {count}</div> }
     });
     let floors = [Level::Debug, Level::Info, Level::Warning, Level::Error].map(|level| {
         let label = (more.and_above)(&level.as_str().to_ascii_uppercase());
@@ -206,12 +209,13 @@ fn levels(pane: &Pane<'_>) -> AnyView {
 }
 
 fn streams(pane: &Pane<'_>) -> AnyView {
-    let Pane { id, more, .. } = *pane;
+    let Pane { id, it, more, .. } = *pane;
+    let [stdout, stderr] = it.filter.streams;
     view! {
         <fieldset class="levels">
             <legend class="hidden">{more.pipes}</legend>
-            <div class="level-filter">{check(pane, "stdout", "stdout", true)}</div>
-            <div class="level-filter">{check(pane, "stderr", "stderr", true)}</div>
+            <div class="level-filter">{check(pane, "stdout", "stdout", stdout)}</div>
+            <div class="level-filter">{check(pane, "stderr", "stderr", stderr)}</div>
             <div class="level-filter" title=more.probes_hint>
                 {check(pane, "probes", more.probes, false)}
                 <span class="count" id=format!("{id}-hidden")></span>
@@ -236,7 +240,7 @@ fn earlier(pane: &Pane<'_>) -> AnyView {
 }
 
 fn menu(pane: &Pane<'_>) -> AnyView {
-    let Pane { id, view, more, .. } = *pane;
+    let Pane { id, view, more, past, .. } = *pane;
     let times = [
         (Times::Day, "", more.time_of_day),
         (Times::Relative, "relative", more.time_since),
@@ -270,6 +274,7 @@ fn menu(pane: &Pane<'_>) -> AnyView {
                     <select id=format!("{id}-times") autocomplete="off">{Vec::from(times)}</select>
                 </label>
                 <div class="jumps">{Vec::from(jumps)}</div>
+                {(!past).then(|| time(pane))}
                 <dl class="keys">{keys}</dl>
             </div>
         </details>
@@ -297,11 +302,20 @@ fn whole_run(pane: &Pane<'_>) -> AnyView {
                 aria-label=more.position
             />
             <span class="place" id="past-place">{(words.number)(here)} " / " {(words.number)(it.last)}</span>
-            <label for="past-time">
-                <span class="hidden">{more.jump_to_time}</span>
-                <input type="datetime-local" id="past-time" step="1" autocomplete="off" title=more.jump_to_time/>
-            </label>
+            {time(pane)}
         </div>
+    }
+    .into_any()
+}
+
+fn time(pane: &Pane<'_>) -> AnyView {
+    let Pane { id, more, past, .. } = *pane;
+    let (name, of) = (format!("{id}-time"), format!("{id}-time"));
+    view! {
+        <label for=of>
+            <span class=past.then_some("hidden")>{more.jump_to_time}</span>
+            <input type="datetime-local" id=name step="1" autocomplete="off" title=more.jump_to_time/>
+        </label>
     }
     .into_any()
 }

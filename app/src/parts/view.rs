@@ -723,6 +723,25 @@ pub struct LogPane {
     pub lines: Vec<Line>,
     /// The line that the address names.
     pub line: Option<u64>,
+    /// What the address wants to be shown.
+    pub filter: LogFilter,
+}
+
+/// What a log's window shows, as an address says it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogFilter {
     /// What is searched for.
     pub query: String,
+    /// Only lines in which it is found.
+    pub only: bool,
+    /// Which levels.
+    pub levels: Vec<Level>,
+    /// From standard output, from standard error.
+    pub streams: [bool; 2],
+}
+
+impl Default for LogFilter {
+    fn default() -> Self {
+        Self { query: String::new(), only: false, levels: Level::ALL.to_vec(), streams: [true; 2] }
+    }
 }

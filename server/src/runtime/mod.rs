@@ -57,6 +57,12 @@ impl InstanceId {
     pub fn key(&self) -> String {
         format!("{}@{}", self.id, self.started_ns)
     }
+
+    /// From such a text.
+    pub fn from_key(key: &str) -> Option<Self> {
+        let (id, started) = key.rsplit_once('@')?;
+        Some(Self { id: id.to_owned(), started_ns: started.parse().ok()? })
+    }
 }
 
 /// How an instance ended.
@@ -197,6 +203,21 @@ pub trait Runtime: Send + Sync + 'static {
         sink: &'a mut dyn FrameSink,
         stop: CancellationToken,
     ) -> BoxFuture<'a, Result<FollowEnd, RuntimeError>>;
+
+    /// Reads what the log of an instance that is over has behind `from` and, where the next one writes into the same log,
+    /// before `until_ns`. A log that is gone is complete.
+    fn read<'a>(
+        &'a self,
+        instance: &'a InstanceId,
+        from: FramePosition,
+        until_ns: i64,
+        sink: &'a mut dyn FrameSink,
+        stop: CancellationToken,
+    ) -> BoxFuture<'a, Result<FollowEnd, RuntimeError>> {
+        // A log of its own ends with the instance.
+        let _ = until_ns;
+        self.follow(instance, from, sink, stop)
+    }
 
     /// Sends hints until `stop` is cancelled; reconnects by itself with back-off. The channel is bounded: a hint that does
     /// not fit is dropped, since one `LookAgain` waiting there says as much.

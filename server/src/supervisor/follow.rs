@@ -1,25 +1,43 @@
 //! Follows the log of one instance into its service's feed, over every broken connection, until it is complete.
 
 use super::task::Mail;
-use crate::logs::Feed;
+use crate::logs::{Feed, Mark};
 use crate::runtime::{FollowEnd, FramePosition, FrameSink, InstanceId, Runtime};
-use crate::store::{RunRow, Store};
-use app::model::{ServiceName, Stream, Timestamp};
+use crate::store::{EarlierRun, RunRow, Store};
+use app::model::{LevelCounts, ServiceName, Stream, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// How much older than the one before it a frame may be.
 const DISORDER_NS: i64 = 2_000_000_000;
 
+/// How often the rest of the run before is asked for, should the runtime not answer.
+const REST_TRIES: u32 = 5;
+
+/// How long a follower may take to end. Each of its reads heeds its stop; this is for a disk that hangs.
+const LEAVE: Duration = Duration::from_secs(5);
+
 /// Ends the following when it is dropped.
 pub struct Follower {
-    _stop: DropGuard,
+    stop: DropGuard,
+    task: JoinHandle<()>,
 }
 
 impl Follower {
-    /// Starts to follow. The task ends with the log, or when the follower is dropped.
+    /// Ends it and waits until it writes no more; false when it did not end in time.
+    async fn leave(self) -> bool {
+        let Self { stop, task } = self;
+        drop(stop);
+        tokio::time::timeout(LEAVE, task).await.is_ok()
+    }
+}
+
+impl Follower {
+    /// Opens the run in the feed and follows it, once `before` has ended and what the runtime still has of the run before was
+    /// read. The task ends with the log, or when the follower is dropped.
     #[expect(
         clippy::too_many_arguments,
         reason = "one call, from the service's task, which has them all at hand"
@@ -33,11 +51,10 @@ impl Follower {
         feed: Arc<Feed>,
         store: Arc<Store>,
         mail: mpsc::Sender<Mail>,
+        before: Option<Self>,
     ) -> Self {
         let stop = CancellationToken::new();
         let from = FramePosition { time_ns: row.log_from_ns, nth: 0 };
-        // An instance that was out of sight for a while: its lines are here already, up to the last one.
-        let begun = feed.run_numbers().0 == Some(row.run) && feed.first_frame_ns().is_some();
         let mut sink = RunSink {
             feed,
             store,
@@ -47,11 +64,29 @@ impl Follower {
             run: row.run,
             log_from_ns: row.log_from_ns,
             expected: row.first_frame_ns,
-            begun,
+            begun: false,
             known: None,
         };
         let guard = stop.clone().drop_guard();
-        tokio::spawn(async move {
+        let task = tokio::spawn(async move {
+            // Two at once would write lines twice.
+            let alone = match before {
+                Some(before) => before.leave().await,
+                None => true,
+            };
+            // A feed that has this run has all that came before it.
+            if alone
+                && sink.feed.run_numbers().0 != Some(sink.run)
+                && let Some(mut rest) = sink.rest()
+            {
+                rest.read(runtime.as_ref(), &stop).await;
+            }
+            if stop.is_cancelled() {
+                return;
+            }
+            sink.feed.open_run(sink.run, sink.started);
+            // An instance that was out of sight for a while: its lines are here already, up to the last one.
+            sink.begun = sink.feed.first_frame_ns().is_some();
             let mut wait = Duration::from_millis(100);
             loop {
                 let at = if sink.begun { sink.feed.position() } else { from };
@@ -78,7 +113,66 @@ impl Follower {
                 let _ = mail.send(Mail::LogComplete(instance)).await;
             }
         });
-        Self { _stop: guard }
+        Self { stop: guard, task }
+    }
+}
+
+/// The lines of the run before that were written while no dashboard looked: its end, mostly.
+struct Rest {
+    feed: Arc<Feed>,
+    earlier: EarlierRun,
+    /// Behind what was had.
+    from: FramePosition,
+    /// Where the next run's part of the same log begins.
+    until_ns: i64,
+    /// Where its lines go on, unless the feed still has the run.
+    mark: Option<Mark>,
+}
+
+impl Rest {
+    async fn read(&mut self, runtime: &dyn Runtime, stop: &CancellationToken) {
+        let instance = self.earlier.instance.clone();
+        let mut wait = Duration::from_millis(100);
+        for _ in 0..REST_TRIES {
+            let (from, until_ns) = (self.from, self.until_ns);
+            match runtime.read(&instance, from, until_ns, self, stop.clone()).await {
+                Ok(FollowEnd::Complete) => return,
+                Ok(FollowEnd::Broken) => {}
+                Err(error) => {
+                    tracing::debug!(run = self.earlier.run, %error, "the rest of its log cannot be read now");
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(wait) => wait *= 2,
+                () = stop.cancelled() => return,
+            }
+        }
+        tracing::warn!(run = self.earlier.run, "the rest of this run's log could not be read");
+        self.open();
+        self.feed.note_gap(None);
+    }
+
+    /// The run is opened with its first line: where there is none, it stays as it is.
+    fn open(&mut self) {
+        if let Some(mark) = self.mark.take() {
+            self.feed.open_run(mark.run, self.earlier.started);
+            self.feed.go_on(&mark);
+        }
+    }
+}
+
+impl FrameSink for Rest {
+    fn frame(&mut self, time_ns: i64, stream: Stream, bytes: &[u8]) {
+        if time_ns >= self.until_ns {
+            return;
+        }
+        self.open();
+        self.feed.frame_of(self.earlier.run, time_ns, stream, bytes);
+        self.from = self.feed.position();
+    }
+
+    fn flush(&mut self) {
+        self.feed.flush();
     }
 }
 
@@ -127,6 +221,32 @@ impl RunSink {
 }
 
 impl RunSink {
+    /// What may be left of the run before: of one that the feed has and that is not over, or one of which it is known how far
+    /// an earlier dashboard came.
+    fn rest(&self) -> Option<Rest> {
+        let earlier = self.store.run_before(&self.service, self.run)?;
+        let until_ns = if self.log_from_ns > 0 { self.log_from_ns } else { i64::MAX };
+        let feed = self.feed.clone();
+        if self.feed.run_numbers().0 == Some(earlier.run) {
+            let open = !self.feed.is_closed(earlier.run);
+            let from = self.feed.position();
+            return open.then_some(Rest { feed, earlier, from, until_ns, mark: None });
+        }
+        let mark = match self.store.log_mark(&self.service) {
+            Some(mark) if mark.run == earlier.run => mark,
+            // A run after it was read.
+            Some(mark) if mark.run > earlier.run => return None,
+            // None of it was.
+            _ => Mark {
+                run: earlier.run,
+                seq: 0,
+                position: FramePosition { time_ns: earlier.log_from_ns, nth: 0 },
+                counts: LevelCounts::default(),
+            },
+        };
+        Some(Rest { feed, earlier, from: mark.position, until_ns, mark: Some(mark) })
+    }
+
     /// Goes on with the run where an earlier dashboard had come to: all before that is on disk.
     fn go_on(&mut self, time_ns: i64) -> bool {
         let Some(mark) = self.store.log_mark(&self.service).filter(|mark| mark.run == self.run) else {

@@ -799,7 +799,7 @@ impl Task {
 
     /// Opens the run of this instance, or goes on with it, and follows its log.
     fn follow(&mut self, instance: &crate::runtime::Instance) {
-        self.follower = None;
+        let before = self.follower.take();
         let key = instance.id.key();
         let started = Timestamp::from_nanos(instance.id.started_ns);
         self.log_complete = false;
@@ -831,7 +831,8 @@ impl Task {
         };
         self.run = Some(row.run);
         self.noted = (None, self.store.run(row.run).map(|known| known.phases).unwrap_or_default());
-        self.feed.open_run(row.run, started);
+        // The rest of the run before may come first.
+        self.witness().hear_from(row.run);
         self.follower = Some(Follower::spawn(
             self.config.name.clone(),
             instance.id.clone(),
@@ -841,6 +842,7 @@ impl Task {
             self.feed.clone(),
             self.store.clone(),
             self.mail.clone(),
+            before,
         ));
     }
 }

@@ -14,6 +14,8 @@ const LAST: usize = 300;
 /// Listens to one run.
 #[derive(Debug)]
 pub struct Witness {
+    /// The run it listens to; runs have rising numbers.
+    run: u64,
     tracker: PhaseTracker,
     /// Closed but for the last.
     phases: Vec<PhaseTime>,
@@ -32,6 +34,7 @@ impl Witness {
         }
         phases.push(PhaseTime { phase: Phase::Import, at: started, took_ms: None });
         Self {
+            run: 0,
             tracker: PhaseTracker::new(),
             phases,
             last: String::new(),
@@ -40,8 +43,16 @@ impl Witness {
         }
     }
 
+    /// Does not listen to runs before this one from now on.
+    pub const fn hear_from(&mut self, run: u64) {
+        self.run = run;
+    }
+
     /// Takes a line or a progress text; returns phase and progress when either changed.
     pub fn hear(&mut self, line: &LineView<'_>) -> Option<(Phase, Option<PhaseProgress>)> {
+        if line.run < self.run {
+            return None;
+        }
         let at = Timestamp::from_nanos(line.time_ns);
         if self.tracker.now().0 != Phase::Ready {
             self.last_at = self.last_at.max(Some(at));

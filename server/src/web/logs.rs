@@ -299,24 +299,79 @@ async fn download(
     Ok((headers, body).into_response())
 }
 
-/// All wanted lines of a run. Text says where lines are missing; JSON lines carry their numbers.
-fn write_all(view: &View, filter: &Filter, as_text: bool, out: &mut Pieces) {
-    let mut next = 1;
-    let whole = filter.takes_all();
-    view.visit(0..=u64::MAX, Direction::Forwards, filter, |line, _| {
-        let missing = line.seq.saturating_sub(next);
-        next = line.seq + 1;
-        out.write(|text| {
-            if as_text {
-                if whole && missing > 0 {
-                    text.push_str(&format!("[{missing} lines before this are no longer kept]\n"));
-                }
-                write_text(text, line);
-            } else {
-                write_json_line(text, line);
+/// What is said in a download between its lines: text for people, an object where lines are arrays for programs.
+#[derive(Clone, Copy)]
+enum Note {
+    /// Lines before the first one that is kept.
+    Before(u64),
+    /// Lines whose numbers are there, but nothing else.
+    Unreadable(u64),
+    /// Lines that nobody could number; 0 where it is not known how many.
+    Missing(u64),
+    /// Blocks in which a wanted line may have been.
+    Blocks(usize),
+}
+
+impl Note {
+    fn write(self, text: &mut String, as_text: bool) {
+        text.push_str(&match (self, as_text) {
+            (Self::Before(count), true) => format!("[{count} lines before this are no longer kept]\n"),
+            (Self::Before(count), false) => format!("{{\"no_longer_kept\":{count}}}\n"),
+            (Self::Unreadable(count), true) => {
+                format!("[{count} lines cannot be read: the file is damaged]\n")
             }
-        })
+            (Self::Unreadable(count), false) => format!("{{\"unreadable\":{count}}}\n"),
+            (Self::Missing(0), true) => "[lines are missing here; nobody can say how many]\n".to_owned(),
+            (Self::Missing(0), false) => "{\"missing\":null}\n".to_owned(),
+            (Self::Missing(count), true) => format!("[{count} lines are missing here]\n"),
+            (Self::Missing(count), false) => format!("{{\"missing\":{count}}}\n"),
+            (Self::Blocks(count), true) => {
+                format!("[{count} blocks of the log could not be searched: damaged]\n")
+            }
+            (Self::Blocks(count), false) => format!("{{\"unreadable_blocks\":{count}}}\n"),
+        });
+    }
+}
+
+/// All wanted lines of a run, with notes of what is not there.
+fn write_all(view: &View, filter: &Filter, as_text: bool, out: &mut Pieces) {
+    let whole = filter.takes_all();
+    let mut next = 1;
+    let mut gaps = view.gaps.iter().filter(|_| whole).peekable();
+    let mut reading = ControlFlow::Continue(());
+    let damaged = view.visit(0..=u64::MAX, Direction::Forwards, filter, |line, _| {
+        reading = out.write(|text| {
+            if whole {
+                match line.seq.saturating_sub(next) {
+                    0 => {}
+                    missing if next == 1 => Note::Before(missing).write(text, as_text),
+                    missing => Note::Unreadable(missing).write(text, as_text),
+                }
+                while let Some((_, count)) = gaps.next_if(|(after, _)| *after < line.seq) {
+                    Note::Missing(*count).write(text, as_text);
+                }
+            }
+            next = line.seq + 1;
+            if as_text { write_text(text, line) } else { write_json_line(text, line) }
+        });
+        reading
     });
+    let rest = if whole { view.last().saturating_sub(next - 1) } else { 0 };
+    for (_, count) in gaps {
+        if reading.is_break() {
+            return;
+        }
+        reading = out.write(|text| Note::Missing(*count).write(text, as_text));
+    }
+    let last = if rest > 0 {
+        Some(Note::Unreadable(rest))
+    } else {
+        (!whole && damaged > 0).then_some(Note::Blocks(damaged))
+    };
+    if let Some(note) = last.filter(|_| reading.is_continue()) {
+        // The last piece is sent by whoever asked for this.
+        let _ = out.write(|text| note.write(text, as_text));
+    }
 }
 
 /// The runs that a search looks through.
@@ -448,4 +503,52 @@ fn write_answer(text: &mut String, answer: &Answer, left_out: usize) {
     });
     text.push_str(&line.to_string());
     text.push('\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::Bounds;
+    use crate::logs::{Limits, classify_common};
+
+    /// A download says what is not in it: lines without a number, of a damaged file, and those that are no longer kept.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_download_names_what_is_missing() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let root = dir.path().join("logs");
+        let service = ServiceName::parse("vllm").expect("a name");
+        let history = History::new(root.clone(), Bounds { total: None, service: None, days: 0 });
+        let feed = Arc::new(Feed::new(classify_common, Limits::default()));
+        feed.open_run(1, Timestamp::from_millis(1));
+        let say = |texts: &[&str]| {
+            for text in texts {
+                feed.frame(1_000_000_000, Stream::Stdout, format!("{text}\n").as_bytes());
+            }
+            feed.flush();
+        };
+        say(&["one", "two"]);
+        feed.note_gap(Some(7));
+        say(&["three"]);
+        feed.note_gap(None);
+        let keeper = crate::history::Keeper::spawn(history.clone(), service.clone(), feed, |_| {});
+        keeper.finish().await;
+        let view = history.view(&service, Some(1), None).expect("read").expect("there");
+        let whole = |as_text| {
+            let filter = filter(&Parameters::new()).expect("none");
+            let (to, from) = mpsc::channel(PIECES);
+            let runtime = tokio::runtime::Handle::current();
+            let mut pieces = Pieces { to, runtime, piece: String::new(), left: false };
+            write_all(&view, &filter, as_text, &mut pieces);
+            drop(from);
+            pieces.piece
+        };
+        let text = whole(true);
+        let said: Vec<&str> = text.lines().map(|line| line.rsplit("  ").next().unwrap_or(line)).collect();
+        assert_eq!(said.len(), 5, "{text}");
+        assert_eq!(said[2], "[7 lines are missing here]");
+        assert_eq!(said[4], "[lines are missing here; nobody can say how many]");
+        let json = whole(false);
+        let rows: Vec<&str> = json.lines().collect();
+        assert_eq!((rows[2], rows[4]), ("{\"missing\":7}", "{\"missing\":null}"));
+    }
 }

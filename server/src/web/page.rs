@@ -1,11 +1,11 @@
 //! The page, rendered from what is known now, and the small things around it.
 
 use super::{Site, parts};
-use crate::history::{Anchor, Filter, Selection, write_json_line};
+use crate::history::{Anchor, Filter, Query as TextQuery, Selection, write_json_line};
 use app::api::ApiError;
 use app::locales::Lang;
-use app::model::{Explained, LevelCounts, ServiceName};
-use app::parts::view::{LogPane, LogsView};
+use app::model::{Explained, Level, LevelCounts, ServiceName, Stream};
+use app::parts::view::{LogFilter, LogPane, LogsView};
 use app::{Boot, LogView, Parts, Route, Theme};
 use axum::Form;
 use axum::body::Body;
@@ -163,32 +163,68 @@ async fn logs(
         last: summary.last,
         lines: boot.tail.clone(),
         line: None,
-        query: String::new(),
+        filter: LogFilter::default(),
         service,
     };
     let named = |name: &str| query?.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
     let run =
         named("run").and_then(|run| run.parse().ok()).filter(|_| matches!(boot.route, Route::Service { .. }));
-    let past = match run {
+    let filter = named_filter(named);
+    let (live, past) = match run {
         Some(run) => {
             let line = named("line").and_then(|line| line.parse().ok());
-            let query = named("q").map(percent_decode).unwrap_or_default();
-            Some(past(site, run, line, query, live.clone()).await)
+            let past = past(site, run, line, filter, live.clone()).await;
+            (live, Some(past))
         }
-        None => None,
+        None => (LogPane { filter, ..live }, None),
     };
     let view = cookie(headers, "log").map(LogView::parse).unwrap_or_default();
     Some(("logs".to_owned(), app::parts::logs(&LogsView { view, live, past }, boot.lang)))
 }
 
+/// What the address wants a log's window to show; what it does not know is everything.
+fn named_filter<'a>(named: impl Fn(&str) -> Option<&'a str>) -> LogFilter {
+    let all = LogFilter::default();
+    let text = |name| named(name).map(percent_decode).unwrap_or_default();
+    let query = text("q");
+    let levels: Vec<Level> = text("levels").split(',').filter_map(|word| word.parse().ok()).collect();
+    LogFilter {
+        only: named("only") == Some("1") && !query.is_empty(),
+        query,
+        levels: if levels.is_empty() { all.levels } else { levels },
+        streams: match named("stream") {
+            Some("stdout") => [true, false],
+            Some("stderr") => [false, true],
+            _ => all.streams,
+        },
+    }
+}
+
+/// Which lines it takes.
+fn taken(shown: &LogFilter) -> Filter {
+    let all = shown.levels.len() == Level::ALL.len();
+    Filter {
+        levels: if all { Vec::new() } else { shown.levels.clone() },
+        stream: match shown.streams {
+            [true, false] => Some(Stream::Stdout),
+            [false, true] => Some(Stream::Stderr),
+            _ => None,
+        },
+        // Too long a text is searched for by nobody.
+        query: Some(&shown.query).filter(|_| shown.only).and_then(|text| TextQuery::words(text).ok()),
+        ..Filter::default()
+    }
+}
+
 /// The window on one run, with the lines around the one that is named, or the last ones.
-async fn past(site: &Site, run: u64, line: Option<u64>, query: String, live: LogPane) -> LogPane {
+async fn past(site: &Site, run: u64, line: Option<u64>, filter: LogFilter, live: LogPane) -> LogPane {
+    let wanted = taken(&filter);
     let view = super::logs::view(site, &live.service, Some(run)).await.ok();
     let started = view.as_ref().and_then(|_| site.fleet.started(run));
     let read = tokio::task::spawn_blocking(move || {
         let view = view?;
         let at = line.map_or(Anchor::End, Anchor::Around);
-        let wanted = Selection { at, before: None, filter: Filter::default(), limit: TAIL };
+        let wanted = Selection { at, before: None, filter: wanted, limit: TAIL };
         Some((view.first(), view.last(), view.select(&wanted, write_json_line)))
     });
     let (first, last, lines) = read.await.ok().flatten().unwrap_or_default();
@@ -200,7 +236,7 @@ async fn past(site: &Site, run: u64, line: Option<u64>, query: String, live: Log
         last,
         lines: lines.lines().filter_map(|line| serde_json::from_str(line).ok()).collect(),
         line,
-        query,
+        filter,
         ..live
     }
 }

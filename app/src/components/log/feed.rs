@@ -234,7 +234,20 @@ impl Feed {
                 }
             });
         }
+        self.keep_address();
         self.paint_soon();
+    }
+
+    /// Keeps what the live log shows in the address, which a past run's window has to itself where there is one.
+    fn keep_address(&self) {
+        let (live, filters) = {
+            let inner = self.0.borrow();
+            (inner.past.is_none() && html("past-window").is_none(), inner.filters())
+        };
+        if live {
+            let path = window().location().pathname().unwrap_or_default();
+            show_address(&if filters.is_empty() { path } else { format!("{path}?{}", &filters[1..]) });
+        }
     }
 
     /// Stays at the newest line from now on, or no longer.
@@ -375,6 +388,13 @@ impl Feed {
             feed.0.borrow_mut().frame();
             feed.look_around();
         });
+    }
+}
+
+/// Writes the address; the page stays.
+pub(super) fn show_address(address: &str) {
+    if let Ok(history) = window().history() {
+        drop(history.replace_state_with_url(&wasm_bindgen::JsValue::NULL, "", Some(address)));
     }
 }
 
@@ -565,13 +585,16 @@ impl Inner {
 
     /// The address of a line.
     pub fn address(&self, at: LogPosition) -> String {
-        let query = &self.told.query;
-        let mut address = format!("/services/{}?run={}&line={}", self.service, at.run, at.seq);
-        if !query.is_empty() {
-            address.push_str("&q=");
-            address.push_str(&String::from(js_sys::encode_uri_component(query)));
+        format!("/services/{}?run={}&line={}{}", self.service, at.run, at.seq, self.filters())
+    }
+
+    /// What is shown, as an address says it: nothing where it is everything.
+    fn filters(&self) -> String {
+        let mut filters = self.asks_for_matches();
+        if self.filter.only && !filters.is_empty() {
+            filters.push_str("&only=1");
         }
-        address
+        filters + &self.wants_kinds()
     }
 
     /// What is selected as text, folded lines, too: as the rows show it, but whole.

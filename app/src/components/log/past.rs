@@ -2,13 +2,12 @@
 
 use super::attach;
 use super::controls::Controls;
-use super::feed::{Feed, Inner};
+use super::feed::{Feed, Inner, show_address};
 use super::fetch::{self, BATCH};
 use super::moves::What;
 use crate::model::{Level, LogPosition, ServiceName, Timestamp};
 use leptos::prelude::*;
 use std::time::Duration;
-use wasm_bindgen::JsValue;
 
 /// Lines on each side of the one that is jumped to.
 const AROUND: u64 = 1000;
@@ -121,7 +120,39 @@ impl Feed {
         let Some(local) = Timestamp::parse(&format!("{text}{seconds}Z")) else { return };
         let offset = crate::live::offset_minutes(local.millis());
         let at = local.plus_millis(i64::from(offset) * -60_000);
-        self.jump_to(format!("at={at}&limit=1"), false);
+        if self.0.borrow().past.is_some() {
+            self.jump_to(format!("at={at}&limit=1"), false);
+        } else {
+            self.seek(at);
+        }
+    }
+
+    /// Shows the first line at or after a time in the live log; where only the server has it, in the window of its run.
+    fn seek(&self, at: Timestamp) {
+        let (found, elsewhere) = {
+            let inner = self.0.borrow();
+            let store = &inner.store;
+            let late = |id: &u64| store.held(*id).is_some_and(|held| held.time >= at);
+            let found = (store.first_id()..store.end_id()).find(late);
+            let first = store.first_line().is_some_and(|first| first.time >= at && first.seq > 1);
+            (found, store.run().filter(|_| first))
+        };
+        let Some(run) = elsewhere else {
+            match found {
+                Some(id) => self.select(id, false),
+                // No line is that late.
+                None => self.end(),
+            }
+            return;
+        };
+        let feed = self.clone();
+        leptos::task::spawn_local(async move {
+            let lines = fetch::lines(&feed.service(), run, &format!("at={at}&limit=1"), true).await;
+            if let Some(seq) = lines.and_then(|found| found.lines.first_line().map(|held| held.seq)) {
+                let address = feed.0.borrow().address(LogPosition { run, seq });
+                drop(window().location().set_href(&address));
+            }
+        });
     }
 
     /// Goes to the next error or match beyond the lines that are held.
@@ -235,9 +266,7 @@ impl Feed {
         let address = inner.read_address();
         if let (Some(past), Some(address)) = (&mut inner.past, address) {
             past.addressing = false;
-            if let Ok(history) = window().history() {
-                drop(history.replace_state_with_url(&JsValue::NULL, "", Some(&address)));
-            }
+            show_address(&address);
             past.address = address;
         }
     }
@@ -275,6 +304,15 @@ impl Inner {
 
     /// What the filters want, as the server is asked for it.
     fn wants(&self) -> String {
+        let mut what = self.wants_kinds();
+        if self.filter.only {
+            what.push_str(&self.asks_for_matches());
+        }
+        what
+    }
+
+    /// The levels and streams that the filters want, where it is not all of them.
+    pub(super) fn wants_kinds(&self) -> String {
         let mut what = String::new();
         let levels: Vec<_> = Level::ALL
             .into_iter()
@@ -289,13 +327,10 @@ impl Inner {
             [false, true] => what.push_str("&stream=stderr"),
             _ => {}
         }
-        if self.filter.only {
-            what.push_str(&self.asks_for_matches());
-        }
         what
     }
 
-    fn asks_for_matches(&self) -> String {
+    pub(super) fn asks_for_matches(&self) -> String {
         let query = self.controls.as_ref().map(Controls::query).unwrap_or_default();
         if query.is_empty() {
             return String::new();

@@ -29,88 +29,113 @@ const HURRY: u32 = 64;
 /// Bytes of an unfinished frame for which room is kept.
 const IDLE_CAPACITY: usize = 64 << 10;
 
-/// Reads from behind `from` until the container ends (or, unless `live`, to the end of what is there), the connection breaks
-/// or `stop` is cancelled. Where the reading ended.
-///
-/// # Errors
-/// [`RuntimeError::Away`] when no connection could be made.
-pub async fn follow(
-    address: &str,
-    id: &str,
-    tty: bool,
-    from: FramePosition,
-    live: bool,
-    sink: &mut dyn FrameSink,
-    stop: &CancellationToken,
-) -> Result<(FollowEnd, FramePosition), RuntimeError> {
-    let away = |reason| RuntimeError::Away(reason);
-    let timeout = || UnreachableReason::Timeout { address: address.to_owned(), seconds: LIMIT.as_secs() };
-    let refused = || UnreachableReason::Refused { address: address.to_owned() };
-    let since = if from.time_ns > 0 {
-        format!("&since={}.{:09}", from.time_ns / 1_000_000_000, from.time_ns % 1_000_000_000)
-    } else {
-        String::new()
-    };
-    // The id was checked to be hexadecimal when it was read.
-    let path =
-        format!("/containers/{id}/logs?follow={}&stdout=1&stderr=1&timestamps=1{since}", u8::from(live));
-    let garbage = |error: std::io::Error| UnreachableReason::Garbage { detail: error.to_string() };
-    let answer = tokio::time::timeout(LIMIT, async {
-        if let Some(socket) = address.strip_prefix("unix://") {
-            let socket = tokio::net::UnixStream::connect(socket).await.map_err(|_| refused())?;
-            Body::ask(socket, "localhost", &path).await.map_err(garbage)
-        } else {
-            let authority = address.split_once("://").map_or(address, |(_, rest)| rest).trim_end_matches('/');
-            let socket = tokio::net::TcpStream::connect(authority).await.map_err(|_| refused())?;
-            Body::ask(socket, authority, &path).await.map_err(garbage)
-        }
-    });
-    let mut body = match answer.await {
-        Ok(Ok((200, body))) => body,
-        // The container is gone.
-        Ok(Ok((404, _))) => return Ok((FollowEnd::Complete, from)),
-        Ok(Ok((other, _))) => {
-            let detail = format!("the log was answered with {other}");
-            return Err(away(UnreachableReason::Garbage { detail }));
-        }
-        Ok(Err(reason)) => return Err(away(reason)),
-        Err(_) => return Err(away(timeout())),
-    };
-    let mut reader = Reader::new(tty, from);
-    let mut hurry = 0_u32;
-    loop {
-        let mut understood = Ok(());
-        let read = tokio::select! {
-            read = body.read(|bytes| {
-                if understood.is_ok() {
-                    understood = reader.take(bytes, sink);
-                }
-            }) => read,
-            () = stop.cancelled() => return Ok((FollowEnd::Broken, reader.last)),
+/// The log of a container.
+#[derive(Clone, Copy, Debug)]
+pub struct Log<'a> {
+    /// The engine's.
+    pub address: &'a str,
+    /// The container's.
+    pub id: &'a str,
+    /// It has a terminal.
+    pub tty: bool,
+}
+
+/// How far a log is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum To {
+    /// Until the container ends.
+    Live,
+    /// To the end of what is there.
+    End,
+    /// To what was written at this time, in nanoseconds since the Unix epoch.
+    Time(i64),
+}
+
+impl Log<'_> {
+    /// Reads from behind `from`, until the connection breaks or `stop` is cancelled at the latest. Where the reading ended.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Away`] when no connection could be made.
+    pub async fn read(
+        &self,
+        from: FramePosition,
+        to: To,
+        sink: &mut dyn FrameSink,
+        stop: &CancellationToken,
+    ) -> Result<(FollowEnd, FramePosition), RuntimeError> {
+        let Self { address, id, tty } = *self;
+        let away = |reason| RuntimeError::Away(reason);
+        let timeout = || UnreachableReason::Timeout { address: address.to_owned(), seconds: LIMIT.as_secs() };
+        let refused = || UnreachableReason::Refused { address: address.to_owned() };
+        let at = |name: &str, ns: i64| format!("&{name}={}.{:09}", ns / 1_000_000_000, ns % 1_000_000_000);
+        let since = if from.time_ns > 0 { at("since", from.time_ns) } else { String::new() };
+        let until = match to {
+            To::Time(ns) if (1..i64::MAX).contains(&ns) => at("until", ns),
+            _ => String::new(),
         };
-        if understood.is_err() {
-            tracing::error!(container = id, "the engine's log stream is not understood");
-            return Ok((FollowEnd::Broken, reader.last));
-        }
-        match read {
-            Ok(Read::End) => {
-                reader.finish(sink);
-                sink.flush();
-                return Ok((FollowEnd::Complete, reader.last));
+        let live = u8::from(to == To::Live);
+        // The id was checked to be hexadecimal when it was read.
+        let path =
+            format!("/containers/{id}/logs?follow={live}&stdout=1&stderr=1&timestamps=1{since}{until}");
+        let garbage = |error: std::io::Error| UnreachableReason::Garbage { detail: error.to_string() };
+        let answer = tokio::time::timeout(LIMIT, async {
+            if let Some(socket) = address.strip_prefix("unix://") {
+                let socket = tokio::net::UnixStream::connect(socket).await.map_err(|_| refused())?;
+                Body::ask(socket, "localhost", &path).await.map_err(garbage)
+            } else {
+                let authority =
+                    address.split_once("://").map_or(address, |(_, rest)| rest).trim_end_matches('/');
+                let socket = tokio::net::TcpStream::connect(authority).await.map_err(|_| refused())?;
+                Body::ask(socket, authority, &path).await.map_err(garbage)
             }
-            Ok(Read::Bytes(count)) => {
-                sink.flush();
-                hurry = if count >= MUCH { HURRY } else { hurry.saturating_sub(1) };
-                if hurry == 0 {
-                    tokio::select! {
-                        () = tokio::time::sleep(GATHER) => {}
-                        () = stop.cancelled() => return Ok((FollowEnd::Broken, reader.last)),
+        });
+        let mut body = match answer.await {
+            Ok(Ok((200, body))) => body,
+            // The container is gone.
+            Ok(Ok((404, _))) => return Ok((FollowEnd::Complete, from)),
+            Ok(Ok((other, _))) => {
+                let detail = format!("the log was answered with {other}");
+                return Err(away(UnreachableReason::Garbage { detail }));
+            }
+            Ok(Err(reason)) => return Err(away(reason)),
+            Err(_) => return Err(away(timeout())),
+        };
+        let mut reader = Reader::new(tty, from);
+        let mut hurry = 0_u32;
+        loop {
+            let mut understood = Ok(());
+            let read = tokio::select! {
+                read = body.read(|bytes| {
+                    if understood.is_ok() {
+                        understood = reader.take(bytes, sink);
+                    }
+                }) => read,
+                () = stop.cancelled() => return Ok((FollowEnd::Broken, reader.last)),
+            };
+            if understood.is_err() {
+                tracing::error!(container = id, "the engine's log stream is not understood");
+                return Ok((FollowEnd::Broken, reader.last));
+            }
+            match read {
+                Ok(Read::End) => {
+                    reader.finish(sink);
+                    sink.flush();
+                    return Ok((FollowEnd::Complete, reader.last));
+                }
+                Ok(Read::Bytes(count)) => {
+                    sink.flush();
+                    hurry = if count >= MUCH { HURRY } else { hurry.saturating_sub(1) };
+                    if hurry == 0 {
+                        tokio::select! {
+                            () = tokio::time::sleep(GATHER) => {}
+                            () = stop.cancelled() => return Ok((FollowEnd::Broken, reader.last)),
+                        }
                     }
                 }
-            }
-            Err(_) => {
-                sink.flush();
-                return Ok((FollowEnd::Broken, reader.last));
+                Err(_) => {
+                    sink.flush();
+                    return Ok((FollowEnd::Broken, reader.last));
+                }
             }
         }
     }

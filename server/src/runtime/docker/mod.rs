@@ -104,6 +104,15 @@ impl DockerRuntime {
         self.engine.ask(|docker| async move { docker.inspect_container(name, None).await }).await
     }
 
+    /// Whether the container has a terminal; `None` when it is gone.
+    async fn has_terminal(&self, id: &str) -> Result<Option<bool>, RuntimeError> {
+        match self.inspect(id).await {
+            Ok(found) => Ok(Some(found.config.and_then(|c| c.tty).unwrap_or(false))),
+            Err(engine::Failed::Server { status: 404, .. }) => Ok(None),
+            Err(failed) => Err(failed.into_error("logs")),
+        }
+    }
+
     /// An end that nobody here saw: the engine may still know who asked for it.
     async fn recall(&self, found: &ContainerInspectResponse) {
         let ended = found.state.as_ref().is_some_and(|s| s.running == Some(false));
@@ -423,39 +432,45 @@ impl Runtime for DockerRuntime {
         stop: CancellationToken,
     ) -> BoxFuture<'a, Result<FollowEnd, RuntimeError>> {
         Box::pin(async move {
-            let tty = self
-                .inspect(&instance.id)
-                .await
-                .map(|found| found.config.and_then(|c| c.tty).unwrap_or(false));
-            match tty {
-                Ok(tty) => {
-                    let (address, id) = (self.engine.address(), &instance.id);
-                    let (end, mut at) = logs::follow(address, id, tty, from, true, sink, &stop).await?;
-                    if end == FollowEnd::Broken {
-                        return Ok(end);
-                    }
-                    match self.last_start(instance).await {
-                        LastStart::Runs | LastStart::Unknown => return Ok(FollowEnd::Broken),
-                        // It writes into the same log: its lines are not this one's.
-                        LastStart::Another => return Ok(FollowEnd::Complete),
-                        LastStart::Ended => {}
-                    }
-                    // A follower of a container that ends at once may be let go before its lines were written: what is
-                    // left is read from the file, until nothing more comes.
-                    for _ in 0..3 {
-                        let (end, behind) = logs::follow(address, id, tty, at, false, sink, &stop).await?;
-                        if end == FollowEnd::Broken {
-                            return Ok(end);
-                        }
-                        if std::mem::replace(&mut at, behind) == behind {
-                            break;
-                        }
-                    }
-                    Ok(FollowEnd::Complete)
-                }
-                Err(engine::Failed::Server { status: 404, .. }) => Ok(FollowEnd::Complete),
-                Err(failed) => Err(failed.into_error("logs")),
+            let Some(tty) = self.has_terminal(&instance.id).await? else { return Ok(FollowEnd::Complete) };
+            let log = logs::Log { address: self.engine.address(), id: &instance.id, tty };
+            let (end, mut at) = log.read(from, logs::To::Live, sink, &stop).await?;
+            if end == FollowEnd::Broken {
+                return Ok(end);
             }
+            match self.last_start(instance).await {
+                LastStart::Runs | LastStart::Unknown => return Ok(FollowEnd::Broken),
+                // It writes into the same log: its lines are not this one's.
+                LastStart::Another => return Ok(FollowEnd::Complete),
+                LastStart::Ended => {}
+            }
+            // A follower of a container that ends at once may be let go before its lines were written: what is
+            // left is read from the file, until nothing more comes.
+            for _ in 0..3 {
+                let (end, behind) = log.read(at, logs::To::End, sink, &stop).await?;
+                if end == FollowEnd::Broken {
+                    return Ok(end);
+                }
+                if std::mem::replace(&mut at, behind) == behind {
+                    break;
+                }
+            }
+            Ok(FollowEnd::Complete)
+        })
+    }
+
+    fn read<'a>(
+        &'a self,
+        instance: &'a InstanceId,
+        from: FramePosition,
+        until_ns: i64,
+        sink: &'a mut dyn FrameSink,
+        stop: CancellationToken,
+    ) -> BoxFuture<'a, Result<FollowEnd, RuntimeError>> {
+        Box::pin(async move {
+            let Some(tty) = self.has_terminal(&instance.id).await? else { return Ok(FollowEnd::Complete) };
+            let log = logs::Log { address: self.engine.address(), id: &instance.id, tty };
+            Ok(log.read(from, logs::To::Time(until_ns), sink, &stop).await?.0)
         })
     }
 
