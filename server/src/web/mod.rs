@@ -4,6 +4,7 @@
 //! service's port.
 
 mod api;
+mod client;
 mod explain;
 mod logs;
 mod page;
@@ -15,6 +16,7 @@ mod search;
 mod stream;
 mod walls;
 
+pub use client::Client;
 pub use walls::Hosts;
 
 use crate::supervisor::{Fleet, FleetControl};
