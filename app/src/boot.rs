@@ -23,6 +23,12 @@ pub struct Boot {
     /// Neighbouring pages: (name, address).
     #[serde(default)]
     pub links: Vec<(String, String)>,
+    /// What the one who looks may; the server hides what they may not, and refuses it.
+    #[serde(skip)]
+    pub role: Option<crate::api::Role>,
+    /// Nobody signs in here.
+    #[serde(skip)]
+    pub open_house: bool,
     /// Parts that the server writes whole: they are in the page, not in its data.
     #[serde(skip)]
     pub parts: Parts,

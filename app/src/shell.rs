@@ -9,6 +9,10 @@ pub fn shell(options: LeptosOptions, boot: &Boot) -> impl IntoView + use<> {
     let json = serde_json::to_string(boot).unwrap_or_default().replace('<', "\\u003c");
     let words = boot.lang.words();
     let boot = boot.clone();
+    let role = boot.role.map(|role| role.as_str());
+    let open_house = boot
+        .open_house
+        .then(|| view! { <p class="open-house" role="note">{boot.lang.access_words().open_house}</p> });
     view! {
         <!DOCTYPE html>
         <html lang=boot.lang.code() data-theme=boot.theme.as_str()>
@@ -24,8 +28,9 @@ pub fn shell(options: LeptosOptions, boot: &Boot) -> impl IntoView + use<> {
                 <link rel="stylesheet" href="/pkg/services.css"/>
                 <HydrationScripts options=options/>
             </head>
-            <body>
+            <body data-role=role>
                 <App boot=boot.clone()/>
+                {open_house}
             </body>
         </html>
     }

@@ -76,6 +76,8 @@ pub fn boot(services: Vec<Service>) -> Boot {
         theme: Theme::System,
         log: None,
         tail: Vec::new(),
+        role: None,
+        open_house: false,
         parts: Parts::default(),
         links: Vec::new(),
         refusal: None,

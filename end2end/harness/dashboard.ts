@@ -1,5 +1,5 @@
 // One dashboard: the release binary with a state folder, an address and settings of its own.
-import { spawn, type ChildProcess } from "node:child_process";
+import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -42,6 +42,8 @@ export interface Options {
   args?: string[];
   /** What `services.toml` says. */
   toml?: string;
+  /** Somebody has to sign in; otherwise whoever comes may do everything. */
+  accounts?: boolean;
 }
 
 /** Another build than the release one, such as target/debug/server while developing. */
@@ -66,7 +68,7 @@ export class Dashboard {
     this.#containers.add(container);
   }
 
-  static async create({ image = "vllm/vllm-openai:latest", env = {}, args = [], toml }: Options = {}): Promise<Dashboard> {
+  static async create({ image = "vllm/vllm-openai:latest", env = {}, args = [], toml, accounts = false }: Options = {}): Promise<Dashboard> {
     const [port, enginePort] = [await freePort(), await freePort()];
     const folder = await mkdtemp(join(tmpdir(), "services-e2e-"));
     const container = env["VLLM_CONTAINER"] ?? unique("vllm");
@@ -76,6 +78,7 @@ export class Dashboard {
       RUST_BACKTRACE: "0",
       SERVICES_STATE_DIR: join(folder, "state"),
       SERVICES_ADDR: `127.0.0.1:${port}`,
+      ...(accounts ? {} : { SERVICES_NO_AUTH: "true" }),
       DOCKER_HOST: socket || `unix://${folder}/none.sock`,
       VLLM_RUNTIME: "docker",
       VLLM_API_URL: `http://127.0.0.1:${enginePort}`,
@@ -129,6 +132,14 @@ export class Dashboard {
     await until("the dashboard's /healthz", 20_000, async () => {
       if (!this.alive) throw new Final(`the dashboard ended: ${this.output.slice(-2000)}`);
       return (await ask(`${this.url}/healthz`)).status === 200;
+    });
+  }
+
+  /** Runs the program once, beside the one that serves: its output, or an error with what it said. */
+  run(words: string[], input = ""): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const child = execFile(binary, words, { env: this.env, timeout: 20_000 }, (error, out, said) => (error ? reject(new Error(said || String(error))) : resolve(out)));
+      child.stdin?.end(input);
     });
   }
 

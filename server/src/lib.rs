@@ -3,6 +3,7 @@
 //! Observations flow one way: `runtime` (bytes, events) → `logs` (lines) → `vllm` (meaning) → `supervisor` (state) →
 //! `web` (the stream) → the page. Commands come back on one path: page → `web` → `supervisor` → `runtime`.
 
+pub mod access;
 pub mod gpu;
 pub mod health;
 pub mod history;

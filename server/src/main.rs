@@ -3,6 +3,7 @@
 use axum::serve::ListenerExt;
 use clap::Parser;
 use leptos::config::LeptosOptions;
+use server::access::Access;
 use server::settings::{Config, ConfigError, Flags, Sources};
 use server::store::Store;
 use server::supervisor::Fleet;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
     match words.get(1).map(String::as_str) {
         Some("shim") => return server::runtime::process::shim_main(words[2..].to_vec()),
         Some("install") => return server::install::command(&words[2..], takes),
+        Some("user" | "token") => return server::access::command(&words[1..]),
         Some("explain") => return server::vllm::explain::command(&words[2..]),
         Some("vllm-sim") => return vllm_sim::run(words[2..].to_vec(), &["vllm-sim".to_owned()]),
         _ => {}
@@ -175,7 +177,14 @@ async fn serve(config: Config, sources: Sources) -> Result<(), String> {
     let mut terminate = signal(SignalKind::terminate()).map_err(|e| e.to_string())?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| e.to_string())?;
     let fleet_stop = CancellationToken::new();
-    let fleet = Fleet::start(&config, sources, Arc::new(store), fleet_stop);
+    let store = Arc::new(store);
+    let access = Arc::new(Access::new(store.clone(), config.dashboard.no_auth.value));
+    if let Some(first) = &config.dashboard.first_account
+        && let Err(refused) = access.set_up_unattended(&first.name, &first.password).await
+    {
+        return Err(format!("SERVICES_ADMIN, SERVICES_ADMIN_PASSWORD: {refused}"));
+    }
+    let fleet = Fleet::start(&config, sources, store, fleet_stop);
     fleet.settle(SETTLE).await;
 
     let leptos = LeptosOptions::builder()
@@ -184,9 +193,19 @@ async fn serve(config: Config, sources: Sources) -> Result<(), String> {
         .site_pkg_dir("pkg")
         .site_addr(address)
         .build();
-    let site = Site::new(fleet.clone(), leptos, config.dashboard.links.clone(), stop.clone());
+    let site = Site::new(fleet.clone(), access.clone(), leptos, config.dashboard.links.clone(), stop.clone());
     let app = router(site, Hosts::new(config.dashboard.hosts.value.clone()), &assets);
     println!("Services is at http://{address}");
+    if access.is_open() {
+        println!("Nobody signs in (--no-auth): whoever reaches this address may do everything.");
+    } else if let Some(code) = access.setup_code() {
+        println!("There is no account yet. Open http://{address}/setup and give this code: {code}");
+    }
+    if !address.ip().is_loopback() {
+        tracing::warn!(
+            "{address} is reached by others: passwords travel in clear text unless a proxy in front speaks HTTPS"
+        );
+    }
     let _ = std::io::stdout().flush();
 
     // A batch of lines goes when it is there: gathering is done before, and a delayed acknowledgement holds 40 ms.

@@ -33,8 +33,12 @@ pub struct Config {
 /// The dashboard's own settings.
 #[derive(Clone, Debug)]
 pub struct Dashboard {
-    /// Where it listens. Loopback only.
+    /// Where it listens.
     pub addr: Sourced<SocketAddr>,
+    /// Nobody signs in; on loopback only.
+    pub no_auth: Sourced<bool>,
+    /// The account that is made when there is none.
+    pub first_account: Option<FirstAccount>,
     /// Host names it answers to besides loopback's.
     pub hosts: Sourced<Vec<String>>,
     /// What it must remember.
@@ -55,6 +59,21 @@ pub struct Dashboard {
     pub folders: Vec<PathBuf>,
     /// Neighbouring pages: name and address.
     pub links: Vec<(String, String)>,
+}
+
+/// The account that is made at the first start, where nobody is there to type.
+#[derive(Clone)]
+pub struct FirstAccount {
+    /// Its name.
+    pub name: String,
+    /// Its password.
+    pub password: String,
+}
+
+impl std::fmt::Debug for FirstAccount {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "FirstAccount({:?})", self.name)
+    }
 }
 
 /// How much of the logs is kept on disk.
@@ -237,6 +256,7 @@ impl Dashboard {
         let hosts = (!self.hosts.value.is_empty()).then(|| self.hosts.value.join(","));
         vec![
             row("SERVICES_ADDR", Some(self.addr.value.to_string()), &self.addr.origin),
+            row("SERVICES_NO_AUTH", Some(self.no_auth.value.to_string()), &self.no_auth.origin),
             row("SERVICES_HOSTS", hosts, &self.hosts.origin),
             row(
                 "SERVICES_STATE_DIR",

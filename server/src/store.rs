@@ -2,8 +2,12 @@
 //!
 //! In and out: small rows, each written at once. A lock file keeps a second dashboard away from the same folder.
 
+mod accounts;
+mod audit;
 mod runs;
 
+pub use accounts::{Account, NewSession, SessionRow, TokenRow};
+pub use audit::{AUDIT_KEEPS, AuditFilter, AuditRow};
 pub use runs::RunEnd;
 
 use crate::logs::Mark;
@@ -24,7 +28,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The shape of the file; one entry for each version.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     "
     CREATE TABLE service (
         name TEXT PRIMARY KEY,
@@ -87,6 +91,57 @@ const MIGRATIONS: [&str; 4] = [
     ALTER TABLE run ADD COLUMN configuration TEXT;
     ALTER TABLE run ADD COLUMN phases TEXT;
     CREATE INDEX run_by_service ON run (service, run);
+",
+    // Of what lets somebody in only the hash is kept. What the audit has stays as it was written; only its oldest rows go.
+    "
+    CREATE TABLE account (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        name TEXT NOT NULL UNIQUE COLLATE NOCASE,
+        role TEXT NOT NULL CHECK (role IN ('viewer', 'operator', 'admin')),
+        password TEXT NOT NULL,
+        created_ms INTEGER NOT NULL,
+        changed_ms INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE session (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        hash BLOB NOT NULL UNIQUE,
+        account INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+        created_ms INTEGER NOT NULL,
+        seen_ms INTEGER NOT NULL,
+        address TEXT NOT NULL,
+        agent TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX session_by_account ON session (account);
+    CREATE TABLE device (
+        hash BLOB PRIMARY KEY,
+        account INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+        used_ms INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE token (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        hash BLOB NOT NULL UNIQUE,
+        account INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+        name TEXT NOT NULL,
+        role TEXT NOT NULL CHECK (role IN ('viewer', 'operator', 'admin')),
+        created_ms INTEGER NOT NULL,
+        expires_ms INTEGER NOT NULL,
+        used_ms INTEGER
+    ) STRICT;
+    CREATE TABLE audit (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        at_ms INTEGER NOT NULL,
+        who TEXT NOT NULL,
+        role TEXT NOT NULL,
+        address TEXT NOT NULL,
+        action TEXT NOT NULL,
+        target TEXT NOT NULL,
+        result TEXT NOT NULL,
+        detail TEXT NOT NULL
+    ) STRICT;
+    CREATE TRIGGER audit_stays BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit is not changed'); END;
+    CREATE TRIGGER audit_rotates BEFORE DELETE ON audit
+        WHEN OLD.id > (SELECT max(id) FROM audit) - 100000
+        BEGIN SELECT RAISE(ABORT, 'the audit is not deleted'); END;
 ",
 ];
 
@@ -177,7 +232,7 @@ pub struct Earlier {
 /// The store.
 pub struct Store {
     connection: Mutex<Connection>,
-    _lock: File,
+    _lock: Option<File>,
 }
 
 impl Store {
@@ -205,7 +260,23 @@ impl Store {
             });
         }
         lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id())).map_err(folder)?;
+        Self::open_file(dir, Some(lock))
+    }
 
+    /// Opens the store of a dashboard that may run: for commands that change rows which it reads anew each time. The file must
+    /// be of this version already.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn open_beside(dir: &Path) -> Result<Self, StoreError> {
+        match Self::open(dir) {
+            Err(StoreError::InUse { .. }) => Self::open_file(dir, None),
+            other => other,
+        }
+    }
+
+    fn open_file(dir: &Path, lock: Option<File>) -> Result<Self, StoreError> {
+        let folder = |source| StoreError::Folder { path: dir.to_owned(), source };
         let path = dir.join("services.db");
         let broken = |detail: String| StoreError::Database { path: path.clone(), detail };
         // Its own mode, whatever the folder's: recipes hold the environment of containers, and so tokens.
@@ -223,7 +294,11 @@ impl Store {
         connection
             .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 2000; PRAGMA cache_size = -256; PRAGMA foreign_keys = ON;")
             .map_err(|e| broken(e.to_string()))?;
-        migrate(&mut connection).map_err(broken)?;
+        if lock.is_some() {
+            migrate(&mut connection).map_err(broken)?;
+        } else if version(&connection).map_err(&broken)? != MIGRATIONS.len() {
+            return Err(broken("the dashboard that runs is of another version: stop it first".to_owned()));
+        }
         Ok(Self { connection: Mutex::new(connection), _lock: lock })
     }
 
@@ -630,11 +705,15 @@ fn boot_id() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
 
-/// Brings the file to the newest shape, in one transaction.
-fn migrate(connection: &mut Connection) -> Result<(), String> {
+fn version(connection: &Connection) -> Result<usize, String> {
     let version: i64 =
         connection.query_row("PRAGMA user_version", [], |r| r.get(0)).map_err(|e| e.to_string())?;
-    let version = usize::try_from(version).map_err(|_| "its version is negative".to_owned())?;
+    usize::try_from(version).map_err(|_| "its version is negative".to_owned())
+}
+
+/// Brings the file to the newest shape, in one transaction.
+fn migrate(connection: &mut Connection) -> Result<(), String> {
+    let version = version(connection)?;
     if version > MIGRATIONS.len() {
         return Err(format!(
             "it was written by a newer Services (version {version}, this one knows {})",

@@ -1,35 +1,12 @@
 //! What the page needs of the server: defined here, implemented there, handed over as a context.
 
-use super::ApiError;
+use super::{ApiError, Caller};
 use crate::model::{ImageVerb, LogSummary, Service, ServiceName, Snapshot, Verb};
 use std::pin::Pin;
 use std::sync::Arc;
 
 /// An answer that may wait for the engine, within a limit.
 pub type Answer<'a> = Pin<Box<dyn Future<Output = Result<(), ApiError>> + Send + 'a>>;
-
-/// Who asks. Made in one place, where the request is let in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Caller {
-    /// The account, as far as there are accounts.
-    pub who: Who,
-}
-
-impl Caller {
-    /// The name under which what they do is remembered.
-    pub const fn name(&self) -> &'static str {
-        match self.who {
-            Who::Local => "local",
-        }
-    }
-}
-
-/// The kinds of callers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Who {
-    /// Whoever can open the loopback address of this machine.
-    Local,
-}
 
 /// The server as the page sees it. Every method answers from memory or hands a command over: none waits for Docker, NVML
 /// or a socket.

@@ -120,6 +120,15 @@ pub enum ApiError {
         /// The other service.
         with: String,
     },
+    /// Nobody is signed in, or not any more.
+    #[error("sign in first")]
+    SignedOut,
+    /// The role does not allow it.
+    #[error("this takes the role {needs}")]
+    Forbidden {
+        /// The least role that may.
+        needs: super::Role,
+    },
     /// Too many commands at once.
     #[error("the service is busy with earlier commands")]
     Busy,

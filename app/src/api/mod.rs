@@ -2,13 +2,15 @@
 //!
 //! In: what a form or a button carries. Out: success or an [`ApiError`]. No rule of the business lives here.
 
+mod caller;
 #[cfg(feature = "ssr")]
 mod control;
 mod error;
 mod service;
 
+pub use caller::{Caller, Deed, Need, Role};
 #[cfg(feature = "ssr")]
-pub use control::{Answer, Caller, Control, SharedControl, Who};
+pub use control::{Answer, Control, SharedControl};
 pub use error::ApiError;
 pub use service::{
     Adopt, ApplyRemedy, AutoStart, Command, ImageAction, SmokeTest, adopt, apply_remedy, auto_start, command,

@@ -214,7 +214,13 @@ impl Stream {
         let Some(data) = event.data().as_string() else { return };
         let kind = event.type_();
         if kind == "bye" {
-            self.broken();
+            if data.contains("signed-out") {
+                self.close();
+                // The server leads to the sign-in, and from there back.
+                drop(window().location().reload());
+            } else {
+                self.broken();
+            }
             return;
         }
         let (world, feed, clock) = {

@@ -233,6 +233,8 @@ pub(super) static WORDS: Words = Words {
         ApiError::PortClash { port, with } => {
             format!("Port {port} belongs to {with}, which runs. Stop it, or choose another port.")
         }
+        ApiError::SignedOut => "You are signed out. Reload the page to sign in.".to_owned(),
+        ApiError::Forbidden { needs } => format!("This takes the role {}.", needs.as_str()),
         ApiError::Busy => {
             "The service is still busy with earlier commands. Wait a moment and try again.".to_owned()
         }

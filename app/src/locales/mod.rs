@@ -3,6 +3,8 @@
 //!
 //! In: codes, numbers and names. Out: text for people. No markup, no state.
 
+#[cfg(feature = "ssr")]
+mod access;
 mod en;
 mod number;
 #[cfg(feature = "ssr")]
@@ -10,6 +12,8 @@ mod parts;
 mod ru;
 mod words;
 
+#[cfg(feature = "ssr")]
+pub use access::AccessWords;
 pub use number::{bytes_of, clock, clock_of_day, gib_tenths, group, mib, short_id, span, span_us, tenths};
 #[cfg(feature = "ssr")]
 pub use parts::PartWords;

@@ -234,6 +234,8 @@ pub(super) static WORDS: Words = Words {
                 "Порт {port} занят сервисом {with}, он работает. Остановите его или выберите другой порт."
             )
         }
+        ApiError::SignedOut => "Вы вышли из системы. Обновите страницу, чтобы войти.".to_owned(),
+        ApiError::Forbidden { needs } => format!("Для этого нужна роль {}.", needs.as_str()),
         ApiError::Busy => "Сервис ещё занят прежними командами. Подождите немного и повторите.".to_owned(),
         ApiError::Transport { detail } => format!("Команда не дошла: {detail}. Повторите."),
     },

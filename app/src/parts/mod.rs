@@ -3,6 +3,7 @@
 //! In: views made by the server from what it knows. Out: HTML, escaped by the renderer. Plain forms: they work without
 //! JavaScript, and with it are sent by `components::part`. Their words are in `locales` and never travel as WASM.
 
+pub mod access;
 mod images;
 mod logs;
 mod models;

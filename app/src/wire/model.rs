@@ -1,7 +1,7 @@
 //! The wire types, field by field and word by word.
 
 use super::{Json, Read};
-use crate::api::ApiError;
+use crate::api::{ApiError, Role};
 use crate::boot::{Boot, Parts, Route, Theme};
 use crate::locales::Lang;
 use crate::model::*;
@@ -58,6 +58,7 @@ words! {
     }
     Wish { "running" Running, "stopped" Stopped }
     ImageVerb { "pull" Pull, "cancel" Cancel, "check" Check, "renew" Renew, "back" Back, "forget" Forget }
+    Role { "viewer" Viewer, "operator" Operator, "admin" Admin }
     Verb { "start" Start, "stop" Stop, "restart" Restart }
     Phase {
         "pull" Pull, "create" Create, "import" Import, "config" Config, "download" Download, "load" Load, "compile" Compile,
@@ -207,7 +208,7 @@ tagged! {
         "in-file" InFile { name },
         "refused" Refused { detail },
         "port-clash" PortClash { port, with },
-        "busy" Busy {},
+        "busy" Busy {}, "signed-out" SignedOut {}, "forbidden" Forbidden { needs },
         "transport" Transport { detail },
     }
 }
@@ -269,7 +270,7 @@ fields! {
     Gap { run, after, count }
     Progress { run, stream, text }
     RunOpened { service, run, started, previous }
-    Boot { snapshot, route, lang, theme, log, tail, links, refusal, explained; parts }
+    Boot { snapshot, route, lang, theme, log, tail, links, refusal, explained; role, open_house, parts }
     Explained { outcome, diagnosis, phases }
     ExplainedPhase { phase, took_ms }
 }

@@ -2,7 +2,7 @@
 
 use super::file::{self, File, HealthKey, ServiceTable};
 use super::value::{ApiUrl, ContainerName, Fraction, Gpus, ImageRef, Secret, Sourced};
-use super::{Config, ConfigError, Dashboard, Kind, LogSettings, RuntimeChoice, ServiceConfig};
+use super::{Config, ConfigError, Dashboard, FirstAccount, Kind, LogSettings, RuntimeChoice, ServiceConfig};
 use crate::health::Check;
 use crate::runtime::systemd::{Bus, UnitName};
 use app::model::{Origin, ServiceName};
@@ -13,7 +13,10 @@ use std::path::PathBuf;
 /// Flags of the command line. Each has a variable and, but for the paths, a key in the file.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Flags {
-    /// Where to listen; loopback only [SERVICES_ADDR] [default: 127.0.0.1:3000]
+    /// Nobody signs in: whoever reaches the loopback address may do everything [SERVICES_NO_AUTH=true]
+    #[arg(long)]
+    pub no_auth: bool,
+    /// Where to listen [SERVICES_ADDR] [default: 127.0.0.1:3000]
     #[arg(long, value_name = "IP:PORT")]
     pub addr: Option<String>,
     /// Further host names to answer to, separated by commas [SERVICES_HOSTS]
@@ -221,11 +224,28 @@ fn bus(what: &str) -> Result<Bus, String> {
 fn address(what: &str) -> Result<SocketAddr, String> {
     let addr: SocketAddr =
         what.parse().map_err(|_| "allowed is IP:PORT, such as 127.0.0.1:3000".to_owned())?;
-    if addr.ip().is_loopback() {
-        Ok(addr)
-    } else {
-        Err("only loopback addresses (127.0.0.0/8, [::1]) are allowed until there are accounts; put a proxy with a login in front, or use an SSH tunnel".to_owned())
-    }
+    Ok(addr)
+}
+
+/// The account of an unattended set-up: its password stands in the environment, or in a file that it names.
+fn first_account(env: &BTreeMap<String, String>, wrong: &mut Vec<String>) -> Option<FirstAccount> {
+    let name = env.get("SERVICES_ADMIN").cloned().unwrap_or_else(|| "admin".to_owned());
+    let password = match (env.get("SERVICES_ADMIN_PASSWORD"), env.get("SERVICES_ADMIN_PASSWORD_FILE")) {
+        (Some(_), Some(_)) => {
+            wrong.push("SERVICES_ADMIN_PASSWORD and SERVICES_ADMIN_PASSWORD_FILE are both set: allowed is one of them".to_owned());
+            return None;
+        }
+        (Some(password), None) => password.clone(),
+        (None, Some(path)) => match std::fs::read_to_string(path) {
+            Ok(text) => text.lines().next().unwrap_or_default().to_owned(),
+            Err(error) => {
+                wrong.push(format!("SERVICES_ADMIN_PASSWORD_FILE: {path:?} cannot be read: {error}"));
+                return None;
+            }
+        },
+        (None, None) => return None,
+    };
+    Some(FirstAccount { name, password })
 }
 
 fn hosts(what: &str) -> Result<Vec<String>, String> {
@@ -310,6 +330,16 @@ impl Sources {
         let picked =
             reader.pick(Some("SERVICES_ADDR"), self.flags.addr.as_ref(), file.dashboard.addr.clone());
         let addr = reader.read("SERVICES_ADDR", picked, SocketAddr::from(([127, 0, 0, 1], 3000)), address);
+        let flag = self.flags.no_auth.then(|| "true".to_owned());
+        let picked = reader.pick(Some("SERVICES_NO_AUTH"), flag.as_ref(), None);
+        let no_auth = reader.read("SERVICES_NO_AUTH", picked, false, switch);
+        let first_account = first_account(&self.env, &mut reader.wrong);
+        if no_auth.value && !addr.value.ip().is_loopback() {
+            reader.wrong.push(format!(
+                "SERVICES_NO_AUTH: nobody would have to sign in at {}: it is allowed with a loopback address only",
+                addr.value
+            ));
+        }
         let picked = reader.pick(
             Some("SERVICES_HOSTS"),
             self.flags.hosts.as_ref(),
@@ -419,6 +449,8 @@ impl Sources {
             Ok(Config {
                 dashboard: Dashboard {
                     addr,
+                    no_auth,
+                    first_account,
                     hosts,
                     state_dir,
                     config,

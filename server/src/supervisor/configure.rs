@@ -176,12 +176,12 @@ impl Fleet {
     pub async fn save_elsewhere(
         self: &Arc<Self>,
         service: &ServiceName,
-        who: &'static str,
+        who: &str,
         base: Option<Values>,
         wanted: Wanted,
     ) -> Result<bool, NotSaved> {
-        let (this, service) = (self.clone(), service.clone());
-        let saving = tokio::task::spawn_blocking(move || this.save(&service, who, base.as_ref(), &wanted));
+        let (this, service, who) = (self.clone(), service.clone(), who.to_owned());
+        let saving = tokio::task::spawn_blocking(move || this.save(&service, &who, base.as_ref(), &wanted));
         saving.await.unwrap_or(Err(NotSaved::Refused(ApiError::Busy)))
     }
 

@@ -3,7 +3,7 @@
 use super::fleet::{Fleet, adopted_service, service_name_for, vllm_template};
 use super::task::Mail;
 use crate::settings::{ContainerName, Kind, RuntimeChoice, ServiceConfig, Sourced};
-use app::api::{Answer, ApiError, Caller, Control};
+use app::api::{Answer, ApiError, Caller, Control, Need};
 use app::model::{
     Host, Image, ImageVerb, Line, LogSummary, Origin, RuntimeKind, Service, ServiceKind, ServiceMetrics,
     ServiceName, Snapshot, State, Timestamp, Verb, Wish,
@@ -44,7 +44,14 @@ impl Control for FleetControl {
         Ok((summary, tail))
     }
 
-    fn command(&self, _: &Caller, service: &ServiceName, verb: Verb) -> Result<Service, ApiError> {
+    fn command(&self, caller: &Caller, service: &ServiceName, verb: Verb) -> Result<Service, ApiError> {
+        let action = match verb {
+            Verb::Start => "start",
+            Verb::Stop => "stop",
+            Verb::Restart => "restart",
+        };
+        caller.does(action, service.as_str(), "");
+        caller.check(Need::Operate)?;
         let now = self.0.known(service)?;
         if matches!(now.state, State::Unreachable { .. }) {
             return Err(ApiError::Unreachable);
@@ -66,11 +73,15 @@ impl Control for FleetControl {
         remedy: usize,
         value: &str,
     ) -> Result<(), ApiError> {
-        self.0.apply_remedy(service, cause, remedy, value)?;
+        caller.does("remedy", service.as_str(), format!("{cause}: {value}"));
+        caller.check(Need::Administer)?;
+        self.0.apply_remedy(service, cause, remedy, value, &caller.name)?;
         self.command(caller, service, Verb::Start).map(drop)
     }
 
-    fn smoke_test(&self, _: &Caller, service: &ServiceName) -> Result<(), ApiError> {
+    fn smoke_test(&self, caller: &Caller, service: &ServiceName) -> Result<(), ApiError> {
+        caller.does("smoke-test", service.as_str(), "");
+        caller.check(Need::Operate)?;
         let now = self.0.known(service)?;
         if !now.state.serves() || now.kind != ServiceKind::Vllm {
             return Err(ApiError::Stale);
@@ -80,19 +91,37 @@ impl Control for FleetControl {
 
     fn image<'a>(
         &'a self,
-        _: &'a Caller,
+        caller: &'a Caller,
         service: &'a ServiceName,
         verb: ImageVerb,
         confirmed: bool,
     ) -> Answer<'a> {
-        Box::pin(self.0.image(service, verb, confirmed))
+        Box::pin(async move {
+            caller.does("image", service.as_str(), format!("{verb:?}").to_lowercase());
+            let need = if verb == ImageVerb::Forget { Need::Administer } else { Need::Operate };
+            caller.check(need)?;
+            self.0.image(service, verb, confirmed).await
+        })
     }
 
-    fn auto_start<'a>(&'a self, _: &'a Caller, service: &'a ServiceName, on: bool, take: bool) -> Answer<'a> {
-        Box::pin(self.0.auto_start(service, on, take))
+    fn auto_start<'a>(
+        &'a self,
+        caller: &'a Caller,
+        service: &'a ServiceName,
+        on: bool,
+        take: bool,
+    ) -> Answer<'a> {
+        Box::pin(async move {
+            let policy = if take { ", the container's own policy ended" } else { "" };
+            caller.does("auto-start", service.as_str(), format!("{}{policy}", if on { "on" } else { "off" }));
+            caller.check(Need::Administer)?;
+            self.0.auto_start(service, on, take).await
+        })
     }
 
-    fn adopt(&self, _: &Caller, container: &str) -> Result<ServiceName, ApiError> {
+    fn adopt(&self, caller: &Caller, container: &str) -> Result<ServiceName, ApiError> {
+        caller.does("adopt", container.chars().take(80).collect::<String>(), "");
+        caller.check(Need::Administer)?;
         let fleet = &self.0;
         let container = ContainerName::parse(container).map_err(|allowed| ApiError::BadName {
             detail: format!(

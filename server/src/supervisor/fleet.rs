@@ -688,6 +688,7 @@ impl Fleet {
         cause: &str,
         remedy: usize,
         value: &str,
+        who: &str,
     ) -> Result<(), ApiError> {
         let now = self.known(service)?;
         let State::Failed { failure } = &now.state else { return Err(ApiError::Stale) };
@@ -715,7 +716,7 @@ impl Fleet {
         edit::write(&self.config_file, &before, &after).map_err(refused)?;
         let new = self.refreshed(service, config)?;
         let values = crate::settings::fields::values;
-        self.store.note_settings(service, "local", &values(&now), &values(&new), &[]);
+        self.store.note_settings(service, who, &values(&now), &values(&new), &[]);
         Ok(())
     }
 

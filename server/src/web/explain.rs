@@ -8,7 +8,7 @@ use app::Route;
 use app::model::{Explained, ExplainedPhase, Outcome};
 use axum::Json;
 use axum::body::{Body, Bytes};
-use axum::extract::{FromRequest, Multipart, State};
+use axum::extract::{FromRequest, Multipart};
 use axum::http::{Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use std::time::Duration;
@@ -38,12 +38,12 @@ fn slow() -> Problem {
 }
 
 /// `GET /explain`
-pub async fn form(State(site): State<Site>, request: Request<Body>) -> Response {
+pub async fn form(site: Site, request: Request<Body>) -> Response {
     page::render(site, Route::Explain, None, StatusCode::OK, request).await
 }
 
 /// `POST /explain`: a form with `log` or `file`.
-pub async fn page(State(site): State<Site>, request: Request<Body>) -> Response {
+pub async fn page(site: Site, request: Request<Body>) -> Response {
     let (parts, body) = request.into_parts();
     let again = Request::from_parts(parts.clone(), Body::empty());
     let seat = match seat().await {

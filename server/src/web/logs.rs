@@ -13,7 +13,7 @@ use crate::history::{
 use crate::logs::Feed;
 use app::model::{Level, LogPosition, ServiceName, Stream, Timestamp};
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
@@ -154,7 +154,7 @@ pub(super) async fn view(site: &Site, service: &ServiceName, run: Option<u64>) -
 
 /// Lines of a run as JSON lines, or as text.
 pub async fn logs(
-    State(site): State<Site>,
+    site: Site,
     Path(text): Path<String>,
     Query(parameters): Query<Parameters>,
 ) -> Result<Response, Problem> {
@@ -206,7 +206,7 @@ fn line_headers(view: &View, as_text: bool) -> HeaderMap {
 
 /// The log as plain text, also of a service that does not run: `run`, `download=1`, and the filters of the lines.
 pub async fn container_logs(
-    State(site): State<Site>,
+    site: Site,
     Path(text): Path<String>,
     Query(parameters): Query<Parameters>,
 ) -> Result<Response, Problem> {
@@ -435,7 +435,7 @@ pub fn search_of(parameters: &Parameters) -> Result<Search, Problem> {
 
 /// Found lines as JSON lines, as they are found: the latest first.
 pub async fn search(
-    State(site): State<Site>,
+    site: Site,
     Path(text): Path<String>,
     Query(parameters): Query<Parameters>,
 ) -> Result<Response, Problem> {

@@ -3,14 +3,17 @@
 //! In: requests. Out: answers made from memory; commands go to the `Control`. Nothing here waits for Docker, NVML or a
 //! service's port.
 
+mod access;
 mod api;
 mod client;
 mod explain;
+mod gate;
 mod logs;
 mod page;
 mod parts;
 mod problem;
 mod requests;
+mod rules;
 mod runs;
 mod search;
 mod stream;
@@ -19,50 +22,75 @@ mod walls;
 pub use client::Client;
 pub use walls::Hosts;
 
+use crate::access::{Access, Guest};
 use crate::supervisor::{Fleet, FleetControl};
-use app::api::{Caller, SharedControl, Who};
+use app::api::{Caller, Need, SharedControl};
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::routing::{any, get, post};
+use axum::extract::{DefaultBodyLimit, FromRequestParts};
+use axum::http::request::Parts;
+use axum::routing::any;
+use gate::Gate;
 use leptos::config::LeptosOptions;
+use rules::{Demand, FUNCTIONS_AT, Routes};
+use std::convert::Infallible;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use tokio_util::sync::CancellationToken;
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::services::ServeDir;
 
-/// What every handler has at hand.
+/// What every handler has at hand, and who it is for.
 #[derive(Clone)]
 pub struct Site {
     /// The services.
     pub fleet: Arc<Fleet>,
     /// What the page may ask.
     pub control: SharedControl,
+    /// Who is let in.
+    pub access: Arc<Access>,
     /// Leptos' own options.
     pub leptos: LeptosOptions,
     /// Neighbouring pages.
     pub links: Arc<Vec<(String, String)>>,
     /// Cancelled when the server stops: streams say goodbye.
     pub stop: CancellationToken,
+    /// Who asks, where the gate let somebody in.
+    guest: Option<Arc<Guest>>,
 }
 
 impl Site {
     /// Puts a site together.
     pub fn new(
         fleet: Arc<Fleet>,
+        access: Arc<Access>,
         leptos: LeptosOptions,
         links: Vec<(String, String)>,
         stop: CancellationToken,
     ) -> Self {
         let control: SharedControl = Arc::new(FleetControl(fleet.clone()));
-        Self { fleet, control, leptos, links: Arc::new(links), stop }
+        Self { fleet, control, access, leptos, links: Arc::new(links), stop, guest: None }
     }
 
-    /// Who asks. The one place where callers are made: today whoever reaches the loopback address.
-    pub const fn caller(&self) -> Caller {
-        Caller { who: Who::Local }
+    /// Who asks.
+    pub fn guest(&self) -> Option<&Guest> {
+        self.guest.as_deref()
+    }
+
+    /// Who asks, as far as rights go: nobody, where the gate let nobody in.
+    pub fn caller(&self) -> &Caller {
+        static NOBODY: LazyLock<Caller> = LazyLock::new(Caller::nobody);
+        self.guest.as_ref().map_or(&NOBODY, |guest| &guest.caller)
+    }
+}
+
+/// Handlers take the site as an argument: only so does it know who asks.
+impl FromRequestParts<Self> for Site {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, site: &Self) -> Result<Self, Infallible> {
+        Ok(Self { guest: parts.extensions.get::<Guest>().cloned().map(Arc::new), ..site.clone() })
     }
 }
 
@@ -71,66 +99,115 @@ const BODY_LIMIT: usize = 64 << 10;
 /// A log to explain may be large.
 const LOG_LIMIT: usize = 64 << 20;
 
+const LOOK: Demand = Demand::Role(Need::Look);
+const OPERATE: Demand = Demand::Role(Need::Operate);
+const ADMINISTER: Demand = Demand::Role(Need::Administer);
+
 /// The parts that the server alone writes.
-fn parts() -> Router<Site> {
-    Router::new()
-        .route("/parts/settings/{name}", get(parts::settings).post(parts::save))
-        .route("/parts/settings/{name}/check", post(parts::check))
-        .route("/parts/settings/{name}/paste", post(parts::paste))
-        .route("/parts/settings/{name}/use", post(parts::use_model))
-        .route("/parts/settings/{name}/restore", post(parts::restore))
-        .route("/parts/models/delete", post(parts::delete_model))
-        .route("/parts/models/{name}", get(parts::models))
-        .route("/parts/runs/{name}", get(runs::get).post(runs::turned))
-        .route("/parts/runs/{name}/compare", get(runs::compare).post(runs::compared))
-        .route("/parts/requests/{name}", get(requests::get).post(requests::post))
-        .route("/parts/images", get(parts::images))
-        .route("/parts/images/remove", post(parts::remove_image))
-        .route("/parts/images/prune", post(parts::prune_images))
+fn parts() -> Routes {
+    Routes::default()
+        .get("/parts/settings/{name}", ADMINISTER, parts::settings)
+        .post("/parts/settings/{name}", ADMINISTER, "", parts::save)
+        .post("/parts/settings/{name}/check", ADMINISTER, "", parts::check)
+        .post("/parts/settings/{name}/paste", ADMINISTER, "", parts::paste)
+        .post("/parts/settings/{name}/use", ADMINISTER, "", parts::use_model)
+        .post("/parts/settings/{name}/restore", ADMINISTER, "", parts::restore)
+        .post("/parts/models/delete", ADMINISTER, "", parts::delete_model)
+        .get("/parts/models/{name}", LOOK, parts::models)
+        .get("/parts/runs/{name}", LOOK, runs::get)
+        .post("/parts/runs/{name}", LOOK, "", runs::turned)
+        .get("/parts/runs/{name}/compare", LOOK, runs::compare)
+        .post("/parts/runs/{name}/compare", LOOK, "", runs::compared)
+        .get("/parts/requests/{name}", LOOK, requests::get)
+        .post("/parts/requests/{name}", LOOK, "", requests::post)
+        .get("/parts/images", LOOK, parts::images)
+        .post("/parts/images/remove", ADMINISTER, "", parts::remove_image)
+        .post("/parts/images/prune", ADMINISTER, "", parts::prune_images)
+}
+
+/// The pages about accounts.
+fn accounts() -> Routes {
+    Routes::default()
+        .get("/login", Demand::Open, access::login)
+        .post("/login", Demand::Open, "", access::sign_in)
+        .get("/setup", Demand::Open, access::setup)
+        .post("/setup", Demand::Open, "", access::set_up)
+        .post("/logout", LOOK, "sign-out", access::sign_out)
+        .get("/account", LOOK, access::account)
+        .post("/account/password", LOOK, "", access::password)
+        .post("/account/sessions", LOOK, "", access::sessions)
+        .post("/account/tokens", LOOK, "", access::tokens)
+        .get("/accounts", ADMINISTER, access::accounts)
+        .post("/accounts", ADMINISTER, "", access::change_account)
+        .get("/audit", ADMINISTER, access::audit)
+        .get("/api/audit", ADMINISTER, access::export)
+}
+
+/// The plain HTTP beside the page.
+fn plain() -> Routes {
+    Routes::default()
+        .get("/healthz", Demand::Open, api::healthz)
+        .get("/api/services", LOOK, api::services)
+        .get("/api/services/{name}", LOOK, api::service)
+        .post("/api/services/{name}/start", OPERATE, "start", api::start)
+        .post("/api/services/{name}/stop", OPERATE, "stop", api::stop)
+        .post("/api/services/{name}/restart", OPERATE, "restart", api::restart)
+        .post("/api/services/{name}/pull", OPERATE, "image", api::pull)
+        .post("/api/services/{name}/pull/cancel", OPERATE, "image", api::cancel_pull)
+        .get("/api/images", LOOK, api::images)
+        .get("/api/services/{name}/logs", LOOK, logs::logs)
+        .get("/api/services/{name}/search", LOOK, logs::search)
+        .get("/api/services/{name}/container-logs", LOOK, logs::container_logs)
+        .get("/api/services/{name}/runs", LOOK, runs::api)
+        .get("/api/stream", LOOK, stream::stream)
+}
+
+/// All routes with their rules; around them what belongs to each kind.
+fn routes() -> Routes {
+    let small = || RequestBodyLimitLayer::new(BODY_LIMIT);
+    let logs = Routes::default()
+        .get("/explain", LOOK, explain::form)
+        .post("/explain", LOOK, "", explain::page)
+        .post("/api/explain", LOOK, "", explain::api)
+        .within(|routes| routes.layer(RequestBodyLimitLayer::new(LOG_LIMIT)));
+    // Pages are text, and much of it the same words. The stream and the logs are never compressed: they must not wait.
+    let pages = Routes::default()
+        .get("/", LOOK, page::services)
+        .get("/services/{name}", LOOK, page::service)
+        .and(parts())
+        .and(accounts())
+        .within(|routes| {
+            routes.layer(CompressionLayer::new().quality(CompressionLevel::Fastest)).layer(small())
+        });
+    Routes::default()
+        .get("/services/{name}/search", LOOK, search::page)
+        .post("/preferences", Demand::Open, "", page::preferences)
+        .get("/favicon.svg", Demand::Open, page::icon)
+        .post(FUNCTIONS_AT, LOOK, "", page::server_function)
+        .and(plain())
+        .within(|routes| routes.layer(small()))
+        .and(pages)
+        .and(logs)
 }
 
 /// All routes, behind all walls.
 pub fn router(site: Site, hosts: Hosts, assets: &Path) -> Router {
     let files = ServeDir::new(assets.join("pkg")).precompressed_br().precompressed_gzip();
-    let logs = Router::new()
-        .route("/explain", get(explain::form).post(explain::page))
-        .route("/api/explain", post(explain::api))
-        .layer(RequestBodyLimitLayer::new(LOG_LIMIT));
-    // Pages are text, and much of it the same words. The stream and the logs are never compressed: they must not wait.
-    let pages = Router::new()
-        .route("/", get(page::services))
-        .route("/services/{name}", get(page::service))
-        .merge(parts())
-        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest));
-    Router::new()
-        .route("/services/{name}/search", get(search::page))
-        .route("/preferences", post(page::preferences))
-        .route("/favicon.svg", get(page::icon))
-        .route("/healthz", get(api::healthz))
-        .route("/api/services", get(api::services))
-        .route("/api/services/{name}", get(api::service))
-        .route("/api/services/{name}/start", post(api::start))
-        .route("/api/services/{name}/stop", post(api::stop))
-        .route("/api/services/{name}/restart", post(api::restart))
-        .route("/api/services/{name}/pull", post(api::pull))
-        .route("/api/services/{name}/pull/cancel", post(api::cancel_pull))
-        .route("/api/images", get(api::images))
-        .route("/api/services/{name}/logs", get(logs::logs))
-        .route("/api/services/{name}/search", get(logs::search))
-        .route("/api/services/{name}/container-logs", get(logs::container_logs))
-        .route("/api/services/{name}/runs", get(runs::api))
-        .route("/api/stream", get(stream::stream))
-        .route("/api/fn/{function}", post(page::server_function))
+    let (routes, rules) = routes().done();
+    let access = site.access.clone();
+    let gate = Gate { access: access.clone(), rules };
+    routes
         .route("/api/{*rest}", any(problem::no_such_place))
         .nest_service("/pkg", files)
         .fallback(page::not_found)
-        .layer(RequestBodyLimitLayer::new(BODY_LIMIT))
-        .merge(pages.layer(RequestBodyLimitLayer::new(BODY_LIMIT)))
-        .merge(logs)
         .method_not_allowed_fallback(problem::wrong_method)
         .with_state(site)
+        .layer(axum::middleware::from_fn_with_state(gate, gate::gate))
         // `body_size` answers a length that is told, the limits end a body that grows without telling.
         .layer(DefaultBodyLimit::disable())
         .layer(axum::middleware::from_fn(walls::body_size))
-        .layer(axum::middleware::from_fn_with_state(hosts, walls::guard))
+        .layer(axum::middleware::from_fn_with_state((hosts, access), walls::guard))
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use app::parts::view::{LogFilter, LogPane, LogsView};
 use app::{Boot, LogView, Parts, Route, Theme};
 use axum::Form;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use leptos::context::{provide_context, use_context};
@@ -21,12 +21,12 @@ use serde::Deserialize;
 const TAIL: usize = 200;
 
 /// `/`
-pub async fn services(State(site): State<Site>, request: Request<Body>) -> Response {
+pub async fn services(site: Site, request: Request<Body>) -> Response {
     render(site, Route::Services, None, StatusCode::OK, request).await
 }
 
 /// `/services/NAME`
-pub async fn service(State(site): State<Site>, Path(text): Path<String>, request: Request<Body>) -> Response {
+pub async fn service(site: Site, Path(text): Path<String>, request: Request<Body>) -> Response {
     match ServiceName::parse(&text).ok().filter(|name| site.fleet.world().service(name).is_some()) {
         Some(name) => render(site, Route::Service { name }, None, StatusCode::OK, request).await,
         None => render(site, Route::NotFound, None, StatusCode::NOT_FOUND, request).await,
@@ -34,7 +34,7 @@ pub async fn service(State(site): State<Site>, Path(text): Path<String>, request
 }
 
 /// Everywhere else.
-pub async fn not_found(State(site): State<Site>, request: Request<Body>) -> Response {
+pub async fn not_found(site: Site, request: Request<Body>) -> Response {
     render(site, Route::NotFound, None, StatusCode::NOT_FOUND, request).await
 }
 
@@ -115,7 +115,7 @@ fn policy(nonce: &str) -> String {
 }
 
 fn boot(site: &Site, route: Route, headers: &HeaderMap, query: Option<&str>) -> Boot {
-    let caller = site.caller();
+    let caller = site.caller().clone();
     let shown = match &route {
         Route::Service { name } => Some(name.clone()),
         Route::Services => site.fleet.world().services().first().map(|s| s.name.clone()),
@@ -132,15 +132,26 @@ fn boot(site: &Site, route: Route, headers: &HeaderMap, query: Option<&str>) -> 
     Boot {
         lang: language(headers),
         theme: theme(headers),
-        links: site.links.to_vec(),
+        links: links(site),
         refusal: refusal(query),
         explained: None,
         snapshot,
         route,
         log,
         tail,
+        role: caller.role,
+        open_house: site.access.is_open(),
         parts: Parts::default(),
     }
+}
+
+/// The neighbouring pages, and one's own account.
+fn links(site: &Site) -> Vec<(String, String)> {
+    let mut links = site.links.to_vec();
+    if !site.access.is_open() {
+        links.extend(site.guest().map(|guest| (guest.caller.name.clone(), "/account".to_owned())));
+    }
+    links
 }
 
 /// The log windows: the live log, and the run that the address names.
@@ -268,7 +279,8 @@ fn percent_decode(text: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+/// A cookie's value.
+pub fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers
         .get_all(header::COOKIE)
         .iter()
@@ -332,8 +344,8 @@ pub async fn preferences(headers: HeaderMap, Form(wanted): Form<Preferences>) ->
 }
 
 /// Server functions: the same control, the same caller.
-pub async fn server_function(State(site): State<Site>, request: Request<Body>) -> Response {
-    let (control, caller) = (site.control.clone(), site.caller());
+pub async fn server_function(site: Site, request: Request<Body>) -> Response {
+    let (control, caller) = (site.control.clone(), site.caller().clone());
     leptos_axum::handle_server_fns_with_context(
         move || {
             provide_context(control.clone());

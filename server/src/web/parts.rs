@@ -13,7 +13,7 @@ use crate::store::Earlier;
 use crate::supervisor::{NotSaved, Outlook};
 use crate::vllm::cli::{self, Note, PasteError, QuoteError, Why};
 use crate::vllm::models::{self as table, FigureKind, Row, hub};
-use app::api::ApiError;
+use app::api::{ApiError, Need};
 use app::locales::Lang;
 use app::model::{Gpu, ServiceName};
 use app::parts::view::{
@@ -24,7 +24,7 @@ use app::parts::view::{
 use app::{Parts, Route};
 use axum::Form;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use std::collections::BTreeMap;
@@ -49,7 +49,9 @@ pub async fn all(site: &Site, only: Option<&ServiceName>, lang: Lang) -> Parts {
     // The forms speak of one service: that of the page, or the first of vLLM.
     let main = only.cloned().or_else(|| site.fleet.first_vllm());
     if let Some(name) = main.filter(is_vllm) {
-        if let Ok(view) = settings_view(site, &name, None).await {
+        if site.caller().check(Need::Administer).is_ok()
+            && let Ok(view) = settings_view(site, &name, None).await
+        {
             parts.push(settings_part(&name, &view, lang));
         }
         let view = models_view(site, &name, true).await;
@@ -352,11 +354,7 @@ fn settings_part(name: &ServiceName, view: &SettingsView, lang: Lang) -> Part {
 }
 
 /// `GET /parts/settings/NAME`
-pub async fn settings(
-    State(site): State<Site>,
-    Path(text): Path<String>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
+pub async fn settings(site: Site, Path(text): Path<String>, headers: HeaderMap) -> Result<Response, Problem> {
     let name = named(&site, &text)?;
     match settings_view(&site, &name, None).await {
         Ok(view) => Ok(fragment(&settings_part(&name, &view, page::language(&headers)))),
@@ -390,7 +388,7 @@ async fn say(
 
 /// `POST /parts/settings/NAME`
 pub async fn save(
-    State(site): State<Site>,
+    site: Site,
     Path(text): Path<String>,
     headers: HeaderMap,
     Form(fields): Form<Fields>,
@@ -405,8 +403,11 @@ pub async fn save(
     // What is set elsewhere is not sent by a form whose field is read-only in every browser: it stays as it is.
     let runs = site.fleet.world().service(&name).is_some_and(|s| s.started.is_some());
     let revision = site.fleet.revision_of(&name);
-    match site.fleet.save_elsewhere(&name, site.caller().name(), Some(base.clone()), wanted.clone()).await {
+    match site.fleet.save_elsewhere(&name, &site.caller().name, Some(base.clone()), wanted.clone()).await {
         Ok(changed) => {
+            if changed {
+                note_change(&site, &name);
+            }
             site.fleet.taken(&name, revision).await;
             let news = if changed { News::Saved { running: runs } } else { News::Unchanged };
             say(site, headers, &name, None, None, news, String::new()).await
@@ -424,9 +425,26 @@ pub async fn save(
     }
 }
 
+/// Tells the audit what was changed; of secrets only that they were.
+fn note_change(site: &Site, name: &ServiceName) {
+    let Some(last) = site.fleet.earlier(name).into_iter().next() else { return };
+    let before = last.before.unwrap_or_default();
+    let mut changes = Vec::new();
+    for key in before.keys().chain(last.after.keys().filter(|key| !before.contains_key(*key))) {
+        let (was, is) = (before.get(key), last.after.get(key));
+        if was != is {
+            let text = |value: Option<&String>| value.map_or_else(|| "(default)".to_owned(), Clone::clone);
+            let shown = |value| crate::redact::redact(text(value).split_whitespace()).join(" ");
+            changes.push(format!("{key}: {} → {}", shown(was), shown(is)));
+        }
+    }
+    changes.extend(last.secrets.iter().map(|secret| format!("{secret}: another secret")));
+    site.caller().does("settings", name.as_str(), changes.join("; "));
+}
+
 /// `POST /parts/settings/NAME/check`: what is being written, looked at.
 pub async fn check(
-    State(site): State<Site>,
+    site: Site,
     Path(text): Path<String>,
     headers: HeaderMap,
     Form(fields): Form<Fields>,
@@ -438,7 +456,7 @@ pub async fn check(
 
 /// `POST /parts/settings/NAME/paste`: fills the form from a command.
 pub async fn paste(
-    State(site): State<Site>,
+    site: Site,
     Path(text): Path<String>,
     headers: HeaderMap,
     Form(fields): Form<Fields>,
@@ -510,7 +528,7 @@ const fn left_out(why: Why) -> LeftOut {
 
 /// `POST /parts/settings/NAME/use`: fills the form from a model of the table.
 pub async fn use_model(
-    State(site): State<Site>,
+    site: Site,
     Path(text): Path<String>,
     headers: HeaderMap,
     Form(fields): Form<Fields>,
@@ -530,7 +548,7 @@ pub async fn use_model(
 
 /// `POST /parts/settings/NAME/restore`: earlier settings are those in force again.
 pub async fn restore(
-    State(site): State<Site>,
+    site: Site,
     Path(text): Path<String>,
     headers: HeaderMap,
     Form(fields): Form<Fields>,
@@ -544,8 +562,9 @@ pub async fn restore(
     let wanted = Wanted { values: found.after, secrets: BTreeMap::new() };
     let runs = site.fleet.world().service(&name).is_some_and(|s| s.started.is_some());
     let revision = site.fleet.revision_of(&name);
-    match site.fleet.save_elsewhere(&name, site.caller().name(), None, wanted.clone()).await {
+    match site.fleet.save_elsewhere(&name, &site.caller().name, None, wanted.clone()).await {
         Ok(true) => {
+            note_change(&site, &name);
             site.fleet.taken(&name, revision).await;
             say(site, headers, &name, None, None, News::Saved { running: runs }, String::new()).await
         }
@@ -645,22 +664,14 @@ async fn models_view(site: &Site, name: &ServiceName, quick: bool) -> ModelsView
 }
 
 /// `GET /parts/models/NAME`
-pub async fn models(
-    State(site): State<Site>,
-    Path(text): Path<String>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
+pub async fn models(site: Site, Path(text): Path<String>, headers: HeaderMap) -> Result<Response, Problem> {
     let name = named(&site, &text)?;
     let view = models_view(&site, &name, false).await;
     Ok(fragment(&(format!("models/{name}"), app::parts::models(&view, page::language(&headers)))))
 }
 
 /// `POST /parts/models/delete`: asks first, then deletes.
-pub async fn delete_model(
-    State(site): State<Site>,
-    headers: HeaderMap,
-    Form(fields): Form<Fields>,
-) -> Response {
+pub async fn delete_model(site: Site, headers: HeaderMap, Form(fields): Form<Fields>) -> Response {
     let service = fields.get("service").and_then(|s| ServiceName::parse(s).ok());
     let Some(name) = service.or_else(|| site.fleet.first_vllm()) else {
         return Problem::from(ApiError::Stale).into_response();
@@ -678,6 +689,7 @@ pub async fn delete_model(
         }
         Some("1") => match site.fleet.delete_model(&name, &id).await {
             Ok(bytes) => {
+                site.caller().does("model-delete", id.clone(), format!("{bytes} bytes"));
                 view = models_view(&site, &name, false).await;
                 view.freed = Some(bytes);
             }
@@ -735,16 +747,12 @@ fn images_part(view: &ImagesView, headers: &HeaderMap) -> Part {
 }
 
 /// `GET /parts/images`
-pub async fn images(State(site): State<Site>, headers: HeaderMap) -> Response {
+pub async fn images(site: Site, headers: HeaderMap) -> Response {
     fragment(&images_part(&images_view(&site), &headers))
 }
 
 /// `POST /parts/images/remove`: asks first, then removes one image.
-pub async fn remove_image(
-    State(site): State<Site>,
-    headers: HeaderMap,
-    Form(fields): Form<Fields>,
-) -> Response {
+pub async fn remove_image(site: Site, headers: HeaderMap, Form(fields): Form<Fields>) -> Response {
     let id = fields.get("id").cloned().unwrap_or_default();
     let mut view = images_view(&site);
     let row = view.rows.iter().find(|r| r.id == id && r.used_by.is_empty()).cloned();
@@ -757,7 +765,10 @@ pub async fn remove_image(
         (Some(_), Some("1")) => {
             let before = view.free_bytes;
             match site.fleet.images().remove(&id).await {
-                Ok(()) => view = freed(&site, before),
+                Ok(()) => {
+                    site.caller().does("image-remove", id.clone(), "");
+                    view = freed(&site, before);
+                }
                 Err(error) => view.refused = Some(error.to_string()),
             }
         }
@@ -775,11 +786,7 @@ fn freed(site: &Site, before: Option<u64>) -> ImagesView {
 }
 
 /// `POST /parts/images/prune`: asks first, then removes all that nothing uses.
-pub async fn prune_images(
-    State(site): State<Site>,
-    headers: HeaderMap,
-    Form(fields): Form<Fields>,
-) -> Response {
+pub async fn prune_images(site: Site, headers: HeaderMap, Form(fields): Form<Fields>) -> Response {
     let mut view = images_view(&site);
     let unused = site.fleet.images().unused();
     match fields.get("confirmed").map(String::as_str) {
@@ -800,8 +807,9 @@ pub async fn prune_images(
             // Those that were asked about, and that nothing uses still.
             let asked: Vec<&str> = fields.get("id").map_or("", String::as_str).split(',').collect();
             for image in unused.iter().filter(|i| asked.contains(&i.id.as_str())) {
-                if let Err(error) = site.fleet.images().remove(&image.id).await {
-                    refused = Some(error.to_string());
+                match site.fleet.images().remove(&image.id).await {
+                    Ok(()) => site.caller().does("image-remove", image.id.clone(), "no longer used"),
+                    Err(error) => refused = Some(error.to_string()),
                 }
             }
             view = freed(&site, before);

@@ -41,6 +41,10 @@ impl Problem {
     }
 }
 
+/// Why something was refused: with the answer, for the audit.
+#[derive(Clone, Debug)]
+pub struct Reason(pub String);
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = json!({ "type": "about:blank", "title": self.title, "status": self.status.as_u16(), "detail": self.detail });
@@ -48,6 +52,7 @@ impl IntoResponse for Problem {
         response
             .headers_mut()
             .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        response.extensions_mut().insert(Reason(self.detail));
         response
     }
 }
@@ -71,6 +76,8 @@ impl From<ApiError> for Problem {
             ApiError::InFile { .. } => (StatusCode::CONFLICT, "Set in services.toml"),
             ApiError::Refused { .. } => (StatusCode::BAD_GATEWAY, "Refused by the engine"),
             ApiError::PortClash { .. } => (StatusCode::CONFLICT, "Port clash"),
+            ApiError::SignedOut => (StatusCode::UNAUTHORIZED, "Not signed in"),
+            ApiError::Forbidden { .. } => (StatusCode::FORBIDDEN, "Not allowed"),
             ApiError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "Busy"),
             ApiError::Transport { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "Failed"),
         };

@@ -9,7 +9,7 @@ use app::Route;
 use app::locales::Lang;
 use app::model::{LineKind, ServiceName, Timestamp};
 use app::parts::view::{FateView, RequestRow, RequestsView};
-use axum::extract::{Form, Path, Query as Address, State};
+use axum::extract::{Form, Path, Query as Address};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use std::collections::BTreeMap;
@@ -39,7 +39,7 @@ fn runs(site: &Site, name: &ServiceName) -> Vec<(u64, Timestamp)> {
 
 /// `GET /parts/requests/NAME?run=`
 pub async fn get(
-    State(site): State<Site>,
+    site: Site,
     Path(text): Path<String>,
     headers: HeaderMap,
     Address(fields): Address<Fields>,
@@ -51,7 +51,7 @@ pub async fn get(
 
 /// `POST /parts/requests/NAME`: reads the log of the run that is named, or of the last one.
 pub async fn post(
-    State(site): State<Site>,
+    site: Site,
     Path(text): Path<String>,
     headers: HeaderMap,
     Form(fields): Form<Fields>,

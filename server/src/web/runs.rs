@@ -9,7 +9,7 @@ use app::locales::Lang;
 use app::model::{Level, RunInfo, ServiceName, State as ServiceState};
 use app::parts::view::{ComparedView, RunsView};
 use axum::Json;
-use axum::extract::{Form, Path, Query, State};
+use axum::extract::{Form, Path, Query};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use std::collections::HashMap;
@@ -83,7 +83,7 @@ fn mark(site: &Site, run: &mut RunInfo) {
 
 /// `GET /api/services/NAME/runs`: the newest first; `limit`, `before=RUN`.
 pub async fn api(
-    State(site): State<Site>,
+    site: Site,
     Path(text): Path<String>,
     Query(pairs): Query<Pairs>,
 ) -> Result<Json<Vec<RunInfo>>, Problem> {
@@ -123,18 +123,14 @@ pub async fn part(site: &Site, name: &ServiceName, lang: Lang) -> Part {
 }
 
 /// `GET /parts/runs/NAME`
-pub async fn get(
-    State(site): State<Site>,
-    Path(text): Path<String>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
+pub async fn get(site: Site, Path(text): Path<String>, headers: HeaderMap) -> Result<Response, Problem> {
     let name = named(&site, &text)?;
     Ok(fragment(&part(&site, &name, page::language(&headers)).await))
 }
 
 /// `POST /parts/runs/NAME`: the list opened, from a run on where one is named.
 pub async fn turned(
-    State(site): State<Site>,
+    site: Site,
     Path(text): Path<String>,
     headers: HeaderMap,
     Form(pairs): Form<Pairs>,
@@ -147,17 +143,17 @@ pub async fn turned(
 
 /// `GET /parts/runs/NAME/compare?a=&b=`
 pub async fn compare(
-    state: State<Site>,
+    site: Site,
     path: Path<String>,
     headers: HeaderMap,
     Query(pairs): Query<Pairs>,
 ) -> Result<Response, Problem> {
-    compared(state, path, headers, Form(pairs)).await
+    compared(site, path, headers, Form(pairs)).await
 }
 
 /// `POST /parts/runs/NAME/compare`: two that were chosen, or one with the one before it.
 pub async fn compared(
-    State(site): State<Site>,
+    site: Site,
     Path(text): Path<String>,
     headers: HeaderMap,
     Form(pairs): Form<Pairs>,

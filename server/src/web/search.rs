@@ -11,7 +11,7 @@ use app::model::{ServiceName, Timestamp};
 use app::parts::view::{BarView, FarView, HitView, SearchView};
 use app::parts::{SEARCH_END, search_far, search_hit, search_top};
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query};
 use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use std::cell::{Cell, RefCell};
@@ -29,13 +29,13 @@ type Pairs = Vec<(String, String)>;
 
 /// The page.
 pub async fn page(
-    State(site): State<Site>,
+    site: Site,
     Path(text): Path<String>,
     Query(pairs): Query<Pairs>,
     request: Request<Body>,
 ) -> Response {
     let service = ServiceName::parse(&text).ok().and_then(|name| site.fleet.world().service(&name));
-    let Some(service) = service else { return page::not_found(State(site), request).await };
+    let Some(service) = service else { return page::not_found(site, request).await };
     let (lang, theme) = (page::language(request.headers()), page::theme(request.headers()));
     let mut parameters: HashMap<String, String> =
         pairs.iter().filter(|(key, _)| key != "level").cloned().collect();
@@ -245,7 +245,7 @@ fn download(service: &str, parameters: &HashMap<String, String>) -> String {
 }
 
 /// A text as a value in an address.
-fn encoded(text: &str) -> String {
+pub(super) fn encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {

@@ -5,6 +5,7 @@
 
 use super::Site;
 use super::problem::Problem;
+use crate::access::Stream as Place;
 use crate::logs::{Batch, Cursor, Feed, Take};
 use crate::supervisor::{Fleet, Seat};
 use app::model::{
@@ -12,8 +13,8 @@ use app::model::{
     ServiceRemoved, Timestamp,
 };
 use axum::body::{Body, Bytes};
-use axum::extract::{Query, State};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::extract::Query;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use std::collections::{HashMap, VecDeque};
@@ -36,7 +37,7 @@ const SLOWEST: Duration = Duration::from_secs(1);
 
 /// Opens a stream.
 pub async fn stream(
-    State(site): State<Site>,
+    site: Site,
     Query(parameters): Query<HashMap<String, String>>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -74,7 +75,11 @@ pub async fn stream(
         let every = text.parse().map(Duration::from_millis).map_err(|_| wrong())?;
         if every > SLOWEST { Err(wrong()) } else { Ok(every) }
     })?;
-    let viewer = Viewer::new(site, log, cursor, every);
+    let place = site.access.stream(&site.caller().name).ok_or_else(|| {
+        let detail = "this account has too many open streams: close tabs or programs that it no longer needs";
+        Problem::new(StatusCode::TOO_MANY_REQUESTS, "Too many streams", detail)
+    })?;
+    let viewer = Viewer::new(site, log, cursor, every, place);
     let body = Body::from_stream(futures::stream::unfold(viewer, |mut viewer| async move {
         let bytes = viewer.next().await?;
         Some((Ok::<_, std::convert::Infallible>(bytes), viewer))
@@ -96,6 +101,9 @@ struct Viewer {
     born: Instant,
     site: Site,
     _seat: Seat,
+    _place: Place,
+    /// Changes with sessions and accounts.
+    rights: watch::Receiver<u64>,
     world: watch::Receiver<u64>,
     services: Vec<Arc<Service>>,
     gpus: Arc<Vec<Gpu>>,
@@ -174,7 +182,13 @@ impl Out {
 }
 
 impl Viewer {
-    fn new(site: Site, log: Option<(ServiceName, Arc<Feed>)>, cursor: Cursor, every: Duration) -> Self {
+    fn new(
+        site: Site,
+        log: Option<(ServiceName, Arc<Feed>)>,
+        cursor: Cursor,
+        every: Duration,
+        place: Place,
+    ) -> Self {
         let world = site.fleet.world().clone();
         let due = Instant::now();
         let log = log.map(|(name, feed)| Log {
@@ -189,6 +203,8 @@ impl Viewer {
         Self {
             born: Instant::now(),
             _seat: world.take_seat(),
+            _place: place,
+            rights: site.access.changes(),
             world: world.subscribe(),
             services: Vec::new(),
             gpus: world.gpus(),
@@ -223,7 +239,7 @@ impl Viewer {
             }
             if !self.out.is_empty() {
                 // A stream that talks needs no ping to prove that it lives, but a quiet world shall not go without clock.
-                if self.ping <= Instant::now() {
+                if self.ping <= Instant::now() && self.stays() {
                     self.beat();
                 }
                 return self.out.next();
@@ -239,9 +255,14 @@ impl Viewer {
             tokio::select! {
                 // An ended sender means that the server goes, which `stop` tells.
                 _ = self.world.changed() => {}
+                _ = self.rights.changed() => if !self.stays() {
+                    return self.out.next();
+                },
                 alive = log_news => if !alive { self.log = None; },
                 () = tokio::time::sleep_until(self.ping) => {
-                    self.beat();
+                    if self.stays() {
+                        self.beat();
+                    }
                     return self.out.next();
                 }
                 () = tokio::time::sleep_until(give_up), if ahead => {
@@ -259,6 +280,18 @@ impl Viewer {
         }
     }
 
+    /// Whether whoever looks still may: sessions end, accounts go. Otherwise they are told, and the stream ends.
+    fn stays(&mut self) -> bool {
+        self.rights.mark_unchanged();
+        let stays = self.site.guest().is_some_and(|guest| self.site.access.stays(guest, Timestamp::now()));
+        if !stays {
+            self.ended = true;
+            self.out = Out::default();
+            event(&mut self.out.text, "bye", &Bye { reason: "signed-out".to_owned() });
+        }
+        stays
+    }
+
     fn beat(&mut self) {
         self.ping = Instant::now() + PING;
         event(&mut self.out.text, "ping", &Ping { now: Timestamp::now() });
@@ -274,7 +307,7 @@ impl Viewer {
         if let Some(log) = &mut self.log {
             log.feed.place(&mut log.cursor);
         }
-        let snapshot = self.site.control.snapshot(&self.site.caller(), self.log.as_ref().map(|l| &l.name));
+        let snapshot = self.site.control.snapshot(self.site.caller(), self.log.as_ref().map(|l| &l.name));
         let mut out = String::with_capacity(4096);
         event(&mut out, "snapshot", &snapshot);
         Bytes::from(out)

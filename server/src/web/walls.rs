@@ -4,7 +4,11 @@
 //! rebinding). So: the Host must be one of ours; whatever changes something is a POST that does not come from another site,
 //! and so is the stream.
 
+use super::client::Client;
 use super::problem::Problem;
+use crate::access::Access;
+use crate::store::AuditRow;
+use app::model::Timestamp;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
@@ -59,7 +63,23 @@ fn same_origin(headers: &HeaderMap, authority: &str) -> bool {
 }
 
 /// Stands before every route.
-pub async fn guard(State(hosts): State<Hosts>, request: Request, next: Next) -> Response {
+pub async fn guard(
+    State((hosts, access)): State<(Hosts, Arc<Access>)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let refused = |result: &str| {
+        access.note(AuditRow {
+            at: Timestamp::now(),
+            who: "nobody".to_owned(),
+            address: Client::of(request.extensions()).ip.to_string(),
+            action: "request".to_owned(),
+            target: request.uri().path().chars().take(200).collect(),
+            result: format!("refused: {result}"),
+            detail: request.method().to_string(),
+            ..AuditRow::default()
+        });
+    };
     let authority = request
         .headers()
         .get(header::HOST)
@@ -69,6 +89,7 @@ pub async fn guard(State(hosts): State<Hosts>, request: Request, next: Next) -> 
         .to_owned();
     if !hosts.allows(&authority) {
         let shown: String = authority.chars().take(100).collect();
+        refused(&format!("{shown:?} is not a name of this server"));
         return with_headers(
             Problem::new(
                 StatusCode::MISDIRECTED_REQUEST,
@@ -82,6 +103,7 @@ pub async fn guard(State(hosts): State<Hosts>, request: Request, next: Next) -> 
     let guarded = !safe || request.uri().path() == "/api/stream";
     if guarded && !same_origin(request.headers(), &authority) {
         tracing::warn!(path = %request.uri().path(), "refused a request from another site");
+        refused("it came from another site");
         return with_headers(
             Problem::new(
                 StatusCode::FORBIDDEN,

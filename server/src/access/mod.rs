@@ -1,0 +1,603 @@
+//! Who is let in: the first account, signing in, sessions, tokens, and what is remembered of it.
+//!
+//! In: what a request carries. Out: a [`Caller`], made here and nowhere else, or why not. What a role may is said in
+//! [`app::api::Role::may`]; this room says who has which.
+
+mod command;
+mod limits;
+mod secret;
+
+pub use command::command;
+
+use crate::store::{Account, AuditRow, NewSession, SessionRow, Store, TokenRow};
+use app::api::{Caller, Role};
+use app::model::Timestamp;
+use limits::Limits;
+use secret::{hash_of, is_password, password_hash, random, setup_code};
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Semaphore, watch};
+
+/// A session that nobody uses ends after this.
+pub const IDLE_MS: i64 = 7 * 24 * 3_600_000;
+/// And any session after this.
+pub const ABSOLUTE_MS: i64 = 30 * 24 * 3_600_000;
+/// The longest life of an API token, in days.
+pub const MOST_TOKEN_DAYS: u32 = 366;
+/// Letters of a password, and bytes of one.
+pub const PASSWORD_LEAST: usize = 10;
+const PASSWORD_MOST: usize = 512;
+/// Passwords that wait to be looked at; whoever comes then is sent away.
+const WAITING: usize = 16;
+/// How long a password may wait.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// API tokens begin so: they are found in places where they should not be.
+const TOKEN_PREFIX: &str = "services_";
+/// Streams of one account at most; and of all where nobody signs in.
+const MOST_STREAMS: usize = 64;
+const MOST_STREAMS_OPEN: usize = 1000;
+/// Bytes of a browser's name that are kept.
+const AGENT_MOST: usize = 200;
+
+/// What a request carries to say who it is from.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Credentials<'a> {
+    /// The session's cookie.
+    pub session: Option<&'a str>,
+    /// `Authorization: Bearer …`.
+    pub bearer: Option<&'a str>,
+}
+
+/// Who is let in, and as what.
+#[derive(Clone, Debug)]
+pub struct Guest {
+    /// The caller.
+    pub caller: Caller,
+    /// The account's number; none where nobody signs in.
+    pub account: Option<i64>,
+    /// The session, where there is one.
+    pub session: Option<SessionRow>,
+    /// What they were let in by.
+    key: Key,
+}
+
+/// What lets somebody in.
+#[derive(Clone, Copy, Debug)]
+enum Key {
+    Open,
+    Session([u8; 32]),
+    Token([u8; 32]),
+}
+
+/// Where somebody comes from who wants to be let in.
+#[derive(Clone, Copy, Debug)]
+pub struct Visitor<'a> {
+    /// Their address.
+    pub ip: IpAddr,
+    /// The browser, in its own words.
+    pub agent: &'a str,
+    /// The cookie of a browser that signed in before.
+    pub device: Option<&'a str>,
+}
+
+/// What somebody who is let in gets, once.
+#[derive(Debug)]
+pub struct Entry {
+    /// The session's token.
+    pub session: String,
+    /// What tells this browser from others from now on.
+    pub device: String,
+    /// Who it is.
+    pub name: String,
+}
+
+/// Why somebody is not let in, or something about accounts is not done.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// There is no such account, or this is not its password: which of them is not said.
+    #[error("name or password is wrong")]
+    Wrong,
+    /// Too many tries.
+    #[error("too many tries; wait {0} s")]
+    Wait(u64),
+    /// Too many others want to be let in.
+    #[error("too many others are signing in; try again")]
+    Busy,
+    /// The set-up code is another one.
+    #[error("the set-up code is wrong")]
+    Code,
+    /// There is an account already.
+    #[error("it is set up already")]
+    Done,
+    /// The name cannot be used.
+    #[error("a name has 1 to 32 of a-z, A-Z, 0-9, '.', '_' and '-', and begins with a letter or a digit")]
+    Name,
+    /// The password cannot be used.
+    #[error("a password has at least 10 characters, at most 512 bytes, and is not the name")]
+    Password,
+    /// There is one of this name.
+    #[error("there is an account of this name")]
+    Taken,
+    /// It is not there.
+    #[error("there is no such account")]
+    Unknown,
+    /// Without it nobody could administer.
+    #[error("it is the last account that administers")]
+    Last,
+    /// A token's name or life is not allowed.
+    #[error("a token has a name of 1 to 64 characters and lives 1 to 366 days")]
+    Token,
+    /// A role that is none.
+    #[error("a role is viewer, operator or admin")]
+    Role,
+    /// The store failed.
+    #[error("it could not be written to the state folder")]
+    Store,
+}
+
+/// Who is let in.
+pub struct Access {
+    store: Arc<Store>,
+    /// What tells this dashboard from others on the same host.
+    instance: String,
+    /// Whoever reaches the loopback address may do everything.
+    open: bool,
+    code: Mutex<Option<String>>,
+    limits: Mutex<Limits>,
+    /// Passwords are dear to look at: one at a time of browsers that are known, one of others.
+    turns: [Semaphore; 2],
+    /// Those of others that wait.
+    waiting: Semaphore,
+    changed: watch::Sender<u64>,
+    /// Streams that are open, by name.
+    streams: Mutex<HashMap<String, usize>>,
+}
+
+/// The place of an open stream.
+pub struct Stream {
+    access: Arc<Access>,
+    who: String,
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        let mut streams = self.access.streams();
+        if let Some(count) = streams.get_mut(&self.who) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                streams.remove(&self.who);
+            }
+        }
+    }
+}
+
+impl Access {
+    /// With `open`, nobody has to sign in. Otherwise, where there is no account yet, a set-up code is made.
+    pub fn new(store: Arc<Store>, open: bool) -> Self {
+        let instance = store.fact("instance").unwrap_or_else(|| {
+            let instance: String = random().unwrap_or_default().chars().take(8).collect();
+            store.set_fact("instance", &instance);
+            instance
+        });
+        let access = Self {
+            store,
+            instance,
+            open,
+            code: Mutex::new(None),
+            limits: Mutex::default(),
+            turns: [Semaphore::new(1), Semaphore::new(1)],
+            waiting: Semaphore::new(WAITING),
+            changed: watch::Sender::new(0),
+            streams: Mutex::default(),
+        };
+        if access.needs_setup() {
+            *access.code() = setup_code();
+        }
+        access.forget(Timestamp::now());
+        access
+    }
+
+    /// The code that makes the first account, where there is none.
+    pub fn setup_code(&self) -> Option<String> {
+        self.code().clone()
+    }
+
+    /// A word that no other dashboard on this host has: cookies are named after it.
+    pub fn instance(&self) -> &str {
+        &self.instance
+    }
+
+    /// Nobody has to sign in.
+    pub const fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// There is no account yet. When the store cannot tell, there is one: nobody is let in by a fault.
+    pub fn needs_setup(&self) -> bool {
+        !self.open && self.store.account_count() == Some(0)
+    }
+
+    /// Tells streams to look again whether they may go on.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// Who a request is from. The one place where callers are made.
+    pub fn who(&self, credentials: Credentials<'_>, now: Timestamp) -> Option<Guest> {
+        let key = match credentials {
+            _ if self.open => Key::Open,
+            Credentials { bearer: Some(bearer), .. } => Key::Token(hash_of(bearer)),
+            Credentials { session, .. } => Key::Session(hash_of(session?)),
+        };
+        self.let_in(key, now)
+    }
+
+    /// Whether somebody who was let in still would be: for what goes on for long.
+    pub fn stays(&self, guest: &Guest, now: Timestamp) -> bool {
+        self.let_in(guest.key, now).is_some()
+    }
+
+    fn let_in(&self, key: Key, now: Timestamp) -> Option<Guest> {
+        let (caller, account, session) = match key {
+            Key::Open => (Caller::new("local", Role::Admin), None, None),
+            Key::Token(hash) => {
+                let (token, owner) = self.store.token_of(&hash)?;
+                if now >= token.expires {
+                    return None;
+                }
+                self.store.touch_token(&token, now);
+                // A token may never do more than its owner now may.
+                (Caller::new(format!("{}/{}", token.owner, token.name), token.role.min(owner)), None, None)
+            }
+            Key::Session(hash) => {
+                let (session, account) = self.store.session_of(&hash)?;
+                if is_over(&session, now) {
+                    return None;
+                }
+                self.store.touch_session(&session, now);
+                (Caller::new(account.name, account.role), Some(account.id), Some(session))
+            }
+        };
+        Some(Guest { caller, account, session, key })
+    }
+
+    /// A place for one more stream; none where somebody has too many.
+    pub fn stream(self: &Arc<Self>, who: &str) -> Option<Stream> {
+        let most = if self.open { MOST_STREAMS_OPEN } else { MOST_STREAMS };
+        let mut streams = self.streams();
+        let count = streams.entry(who.to_owned()).or_default();
+        if *count >= most {
+            return None;
+        }
+        *count += 1;
+        Some(Stream { access: self.clone(), who: who.to_owned() })
+    }
+
+    /// Makes the first account with the code from the terminal, and signs it in.
+    ///
+    /// # Errors
+    /// [`Refused`].
+    pub async fn set_up(
+        &self,
+        code: &str,
+        name: &str,
+        password: &str,
+        from: Visitor<'_>,
+        now: Timestamp,
+    ) -> Result<Entry, Refused> {
+        if !self.needs_setup() {
+            return Err(Refused::Done);
+        }
+        self.limits().try_address(from.ip, now).map_err(Refused::Wait)?;
+        let same = |known: &String| hash_of(&bare(known)) == hash_of(&bare(code));
+        if !self.code().as_ref().is_some_and(same) {
+            return Err(Refused::Code);
+        }
+        let hash = self.hashed(name, password).await?;
+        match self.store.add_account(name, Role::Admin, &hash, now, true) {
+            Some(true) => {}
+            Some(false) => return Err(Refused::Done),
+            None => return Err(Refused::Store),
+        }
+        *self.code() = None;
+        let account = self.store.account_named(name).ok_or(Refused::Store)?;
+        self.enter(&account, from, now)
+    }
+
+    /// Makes the first account without a code: for those who may read the environment.
+    ///
+    /// # Errors
+    /// [`Refused`].
+    pub async fn set_up_unattended(&self, name: &str, password: &str) -> Result<bool, Refused> {
+        if !self.needs_setup() {
+            return Ok(false);
+        }
+        let hash = self.hashed(name, password).await?;
+        let made = self.store.add_account(name, Role::Admin, &hash, Timestamp::now(), true);
+        *self.code() = None;
+        made.ok_or(Refused::Store)
+    }
+
+    /// Signs somebody in: a new session, whatever the browser had before.
+    ///
+    /// # Errors
+    /// [`Refused`].
+    pub async fn sign_in(
+        &self,
+        name: &str,
+        password: &str,
+        from: Visitor<'_>,
+        now: Timestamp,
+    ) -> Result<Entry, Refused> {
+        let account = self.store.account_named(name);
+        let device = from.device.map(hash_of);
+        let known = account.as_ref().zip(device).filter(|(a, device)| self.store.knows_device(device, a.id));
+        let known = known.map(|(_, device)| device);
+        self.limits().try_sign_in(from.ip, known, name, now).map_err(Refused::Wait)?;
+        // Strangers may fill their own queue, not that of those who were here before.
+        let place =
+            if known.is_none() { Some(self.waiting.try_acquire().map_err(|_| Refused::Busy)?) } else { None };
+        let turn = tokio::time::timeout(PATIENCE, self.turns[usize::from(known.is_some())].acquire());
+        let turn = turn.await.map_err(|_| Refused::Busy)?.map_err(|_| Refused::Busy)?;
+        let (stored, given) = (account.as_ref().map(|a| a.password.clone()), password.to_owned());
+        // An unknown name takes as long as a known one.
+        let right = tokio::task::spawn_blocking(move || is_password(stored.as_deref(), &given));
+        let right = right.await.unwrap_or(false);
+        drop((turn, place));
+        match account.filter(|_| right) {
+            Some(account) => {
+                self.limits().forgive(from.ip, known);
+                self.enter(&account, from, now)
+            }
+            None => {
+                self.limits().failed(name, now);
+                Err(Refused::Wrong)
+            }
+        }
+    }
+
+    fn enter(&self, account: &Account, from: Visitor<'_>, now: Timestamp) -> Result<Entry, Refused> {
+        let session = random().ok_or(Refused::Store)?;
+        let agent = from.agent.get(..from.agent.floor_char_boundary(AGENT_MOST)).unwrap_or_default();
+        let address = from.ip.to_string();
+        let hash = hash_of(&session);
+        let new = NewSession { hash: &hash, account: account.id, now, address: &address, agent };
+        self.store.open_session(&new).ok_or(Refused::Store)?;
+        let device = match from.device.filter(|device| self.store.knows_device(&hash_of(device), account.id))
+        {
+            Some(device) => device.to_owned(),
+            None => random().ok_or(Refused::Store)?,
+        };
+        self.store.add_device(&hash_of(&device), account.id, now);
+        Ok(Entry { session, device, name: account.name.clone() })
+    }
+
+    /// Ends the session of a cookie, if there is one.
+    pub fn sign_out(&self, session: &str) {
+        if let Some((session, _)) = self.store.session_of(&hash_of(session)) {
+            self.end_session(session.id, None);
+        }
+    }
+
+    /// Ends a session; `account` must be its owner's where it is given.
+    pub fn end_session(&self, id: i64, account: Option<i64>) -> bool {
+        let ended = self.store.end_session(id, account);
+        self.tell();
+        ended
+    }
+
+    /// Ends all sessions of an account but one: how many.
+    pub fn end_sessions(&self, account: i64, keep: Option<i64>) -> usize {
+        let ended = self.store.end_sessions(account, keep);
+        self.tell();
+        ended
+    }
+
+    /// Sessions, of one account or all.
+    pub fn sessions(&self, account: Option<i64>, now: Timestamp) -> Vec<SessionRow> {
+        let mut sessions = self.store.sessions(account);
+        sessions.retain(|session| !is_over(session, now));
+        sessions
+    }
+
+    /// All accounts.
+    pub fn accounts(&self) -> Vec<Account> {
+        self.store.accounts()
+    }
+
+    /// Makes an account.
+    ///
+    /// # Errors
+    /// [`Refused`].
+    pub async fn add_account(&self, name: &str, role: Role, password: &str) -> Result<(), Refused> {
+        let hash = self.hashed(name, password).await?;
+        match self.store.add_account(name, role, &hash, Timestamp::now(), false) {
+            Some(true) => Ok(()),
+            Some(false) => Err(Refused::Taken),
+            None => Err(Refused::Store),
+        }
+    }
+
+    /// Gives an account another role; it holds at once, also for its sessions, tokens and streams.
+    ///
+    /// # Errors
+    /// [`Refused::Last`], [`Refused::Unknown`], [`Refused::Store`].
+    pub fn set_role(&self, name: &str, role: Role) -> Result<(), Refused> {
+        let account = self.store.account_named(name).ok_or(Refused::Unknown)?;
+        let done = self.store.set_role(account.id, role);
+        self.tell();
+        done.ok_or(Refused::Store)?.then_some(()).ok_or(Refused::Last)
+    }
+
+    /// Removes an account with its sessions and tokens.
+    ///
+    /// # Errors
+    /// [`Refused::Last`], [`Refused::Unknown`], [`Refused::Store`].
+    pub fn remove_account(&self, name: &str) -> Result<(), Refused> {
+        let account = self.store.account_named(name).ok_or(Refused::Unknown)?;
+        let done = self.store.remove_account(account.id);
+        self.tell();
+        done.ok_or(Refused::Store)?.then_some(()).ok_or(Refused::Last)
+    }
+
+    /// Sets a password; sessions but `keep` end.
+    ///
+    /// # Errors
+    /// [`Refused`].
+    pub async fn set_password(&self, name: &str, password: &str, keep: Option<i64>) -> Result<(), Refused> {
+        let account = self.store.account_named(name).ok_or(Refused::Unknown)?;
+        let hash = self.hashed(&account.name, password).await?;
+        let done = self.store.set_password(account.id, &hash, Timestamp::now(), keep);
+        self.tell();
+        done.ok_or(Refused::Store)?.then_some(()).ok_or(Refused::Unknown)
+    }
+
+    /// Sets one's own password, which takes the old one.
+    ///
+    /// # Errors
+    /// [`Refused`].
+    pub async fn change_password(
+        &self,
+        name: &str,
+        old: &str,
+        new: &str,
+        from: Visitor<'_>,
+        keep: Option<i64>,
+    ) -> Result<(), Refused> {
+        self.limits().try_address(from.ip, Timestamp::now()).map_err(Refused::Wait)?;
+        let account = self.store.account_named(name).ok_or(Refused::Unknown)?;
+        let _turn =
+            tokio::time::timeout(PATIENCE, self.turns[1].acquire()).await.map_err(|_| Refused::Busy)?;
+        let (stored, given) = (account.password, old.to_owned());
+        let right = tokio::task::spawn_blocking(move || is_password(Some(&stored), &given)).await;
+        if !right.unwrap_or(false) {
+            return Err(Refused::Wrong);
+        }
+        self.limits().forgive(from.ip, None);
+        self.set_password(name, new, keep).await
+    }
+
+    /// Makes an API token for an account; it is told once.
+    ///
+    /// # Errors
+    /// [`Refused::Token`], [`Refused::Store`].
+    pub fn add_token(
+        &self,
+        account: i64,
+        owner: Role,
+        name: &str,
+        role: Role,
+        days: u32,
+        now: Timestamp,
+    ) -> Result<String, Refused> {
+        let letters = name.chars().count();
+        let plain = !name.chars().any(char::is_control);
+        if !(1..=64).contains(&letters) || !plain || !(1..=MOST_TOKEN_DAYS).contains(&days) {
+            return Err(Refused::Token);
+        }
+        if role > owner {
+            return Err(Refused::Role);
+        }
+        let token = format!("{TOKEN_PREFIX}{}", random().ok_or(Refused::Store)?);
+        let expires = now.plus_millis(i64::from(days) * 24 * 3_600_000);
+        let made = self.store.add_token(&hash_of(&token), account, name, role, now, expires);
+        made.map(|_| token).ok_or(Refused::Store)
+    }
+
+    /// Tokens, of one account or all.
+    pub fn tokens(&self, account: Option<i64>, now: Timestamp) -> Vec<TokenRow> {
+        let mut tokens = self.store.tokens(account);
+        tokens.retain(|token| token.expires > now);
+        tokens
+    }
+
+    /// Removes a token; `account` must be its owner's where it is given.
+    pub fn remove_token(&self, id: i64, account: Option<i64>) -> bool {
+        let removed = self.store.remove_token(id, account);
+        self.tell();
+        removed
+    }
+
+    /// Writes something into the audit. What strangers are refused has a bound: the rest is counted.
+    pub fn note(&self, mut entry: AuditRow) {
+        if entry.role.is_empty() && entry.result != "done" {
+            match self.limits().try_note(entry.at) {
+                None => return,
+                Some(0) => {}
+                Some(more) => {
+                    entry.detail = format!("{} (and {more} refusals before it, not listed)", entry.detail)
+                }
+            }
+        }
+        self.store.note(&entry);
+    }
+
+    /// The store, for reading the audit.
+    pub const fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    /// Forgets what is over.
+    pub fn forget(&self, now: Timestamp) {
+        self.store.forget_sessions(now.plus_millis(-ABSOLUTE_MS), now.plus_millis(-IDLE_MS), now);
+    }
+
+    async fn hashed(&self, name: &str, password: &str) -> Result<String, Refused> {
+        if !is_name(name) {
+            return Err(Refused::Name);
+        }
+        if !is_good(name, password) {
+            return Err(Refused::Password);
+        }
+        let password = password.to_owned();
+        let hash = tokio::task::spawn_blocking(move || password_hash(&password)).await;
+        hash.ok().flatten().ok_or(Refused::Store)
+    }
+
+    fn tell(&self) {
+        self.changed.send_modify(|n| *n = n.wrapping_add(1));
+    }
+
+    fn code(&self) -> MutexGuard<'_, Option<String>> {
+        self.code.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn streams(&self) -> MutexGuard<'_, HashMap<String, usize>> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn limits(&self) -> MutexGuard<'_, Limits> {
+        self.limits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_over(session: &SessionRow, now: Timestamp) -> bool {
+    now >= session.created.plus_millis(ABSOLUTE_MS) || now >= session.seen.plus_millis(IDLE_MS)
+}
+
+/// Whether an account can have this name.
+fn is_name(name: &str) -> bool {
+    let letter = |b: u8| b.is_ascii_alphanumeric();
+    (1..=32).contains(&name.len())
+        && name.bytes().next().is_some_and(letter)
+        && name.bytes().all(|b| letter(b) || b"._-".contains(&b))
+        // Words of the audit that are no accounts.
+        && !matches!(name, "nobody" | "local")
+}
+
+/// Whether it can be this account's password.
+fn is_good(name: &str, password: &str) -> bool {
+    password.chars().count() >= PASSWORD_LEAST
+        && password.len() <= PASSWORD_MOST
+        && !password.eq_ignore_ascii_case(name)
+}
+
+/// A set-up code as it counts: without spaces and dashes, in any case.
+fn bare(code: &str) -> String {
+    code.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_uppercase()).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,159 @@
+//! What was done and what was refused: rows that are written once. The file itself refuses to change or delete them, but for
+//! the oldest.
+
+use super::Store;
+use app::model::Timestamp;
+use rusqlite::{Row, ToSql, params};
+
+/// So many rows are kept; the migration has the same number.
+pub const AUDIT_KEEPS: i64 = 100_000;
+
+/// One row.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct AuditRow {
+    /// Its number.
+    pub id: i64,
+    /// When.
+    pub at: Timestamp,
+    /// Who: an account, `ACCOUNT/TOKEN`, `local`, `command line`, or `nobody`.
+    pub who: String,
+    /// Their role; empty where they have none.
+    pub role: String,
+    /// From which address.
+    pub address: String,
+    /// What.
+    pub action: String,
+    /// To what.
+    pub target: String,
+    /// `done`, or why not.
+    pub result: String,
+    /// What exactly, without secrets.
+    pub detail: String,
+}
+
+/// Which rows are asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuditFilter {
+    /// By whom.
+    pub who: Option<String>,
+    /// What.
+    pub action: Option<String>,
+    /// A text in target, detail, address or result.
+    pub text: Option<String>,
+    /// Only what was refused.
+    pub refused: bool,
+    /// Only rows before this number.
+    pub before: Option<i64>,
+}
+
+fn row(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
+    Ok(AuditRow {
+        id: row.get(0)?,
+        at: Timestamp::from_millis(row.get(1)?),
+        who: row.get(2)?,
+        role: row.get(3)?,
+        address: row.get(4)?,
+        action: row.get(5)?,
+        target: row.get(6)?,
+        result: row.get(7)?,
+        detail: row.get(8)?,
+    })
+}
+
+impl Store {
+    /// Writes a row; its number is given.
+    pub fn note(&self, entry: &AuditRow) {
+        self.with("note", |c| {
+            c.execute(
+                "INSERT INTO audit (at_ms, who, role, address, action, target, result, detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                params![
+                    entry.at.millis(),
+                    entry.who,
+                    entry.role,
+                    entry.address,
+                    entry.action,
+                    entry.target,
+                    entry.result,
+                    entry.detail
+                ],
+            )?;
+            let id = c.last_insert_rowid();
+            // Not with each row: a thousand at a time.
+            if id % 1000 == 0 {
+                c.execute("DELETE FROM audit WHERE id <= ?1", [id - AUDIT_KEEPS])?;
+            }
+            Ok(())
+        });
+    }
+
+    /// Rows, the newest first.
+    pub fn audit(&self, filter: &AuditFilter, limit: usize) -> Vec<AuditRow> {
+        let text = filter.text.as_ref().map(|text| {
+            let plain = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+            format!("%{plain}%")
+        });
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let values: [&dyn ToSql; 6] =
+            [&filter.who, &filter.action, &text, &filter.refused, &filter.before, &limit];
+        self.with("audit", |c| {
+            let mut rows = c.prepare(
+                "SELECT id, at_ms, who, role, address, action, target, result, detail FROM audit
+                    WHERE (?1 IS NULL OR who = ?1) AND (?2 IS NULL OR action = ?2)
+                        AND (?3 IS NULL OR target || ' ' || detail || ' ' || address || ' ' || result LIKE ?3 ESCAPE '\\')
+                        AND (NOT ?4 OR result <> 'done') AND (?5 IS NULL OR id < ?5)
+                    ORDER BY id DESC LIMIT ?6",
+            )?;
+            let rows = rows.query_map(values, row)?;
+            rows.collect()
+        })
+        .unwrap_or_default()
+    }
+
+    /// Names and actions that are in the audit, for a choice.
+    pub fn audit_words(&self) -> (Vec<String>, Vec<String>) {
+        let of = |column: &str| {
+            self.with("audit_words", |c| {
+                let mut rows =
+                    c.prepare(&format!("SELECT DISTINCT {column} FROM audit ORDER BY {column} LIMIT 200"))?;
+                let rows = rows.query_map([], |r| r.get(0))?;
+                rows.collect()
+            })
+            .unwrap_or_default()
+        };
+        (of("who"), of("action"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_found_and_neither_changed_nor_deleted() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let store = Store::open(dir.path()).expect("opens");
+        for n in 0..30 {
+            store.note(&AuditRow {
+                at: Timestamp::from_millis(n),
+                who: if n % 3 == 0 { "eve" } else { "root" }.into(),
+                action: "start".into(),
+                target: format!("service_{n}%"),
+                result: if n % 2 == 0 { "done" } else { "refused: signed out" }.into(),
+                ..AuditRow::default()
+            });
+        }
+        let all = store.audit(&AuditFilter::default(), 100);
+        assert_eq!((all.len(), all[0].target.as_str()), (30, "service_29%"));
+        let found = |filter: AuditFilter| store.audit(&filter, 100).len();
+        assert_eq!(found(AuditFilter { who: Some("eve".into()), ..Default::default() }), 10);
+        assert_eq!(found(AuditFilter { refused: true, ..Default::default() }), 15);
+        assert_eq!(found(AuditFilter { text: Some("e_1%".into()), ..Default::default() }), 1);
+        assert_eq!(found(AuditFilter { before: Some(4), ..Default::default() }), 3);
+        assert_eq!(store.audit_words().0, ["eve", "root"]);
+        for statement in ["UPDATE audit SET who = 'x'", "DELETE FROM audit", "DELETE FROM audit WHERE id = 1"]
+        {
+            assert!(store.with("test", |c| c.execute(statement, [])).is_none(), "{statement}");
+        }
+        assert_eq!(found(AuditFilter::default()), 30);
+    }
+}

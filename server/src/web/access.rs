@@ -1,0 +1,622 @@
+//! The pages about accounts: sign-in and out, set-up, one's own account, all accounts, the audit.
+
+use super::client::Client;
+use super::gate::session_cookie;
+use super::problem::{Problem, Reason};
+use super::{Site, page};
+use crate::access::{Entry, Refused, Visitor};
+use crate::store::{AuditFilter, AuditRow};
+use app::api::Role;
+use app::model::Timestamp;
+use app::parts::access::{
+    self as parts, AccountRow, AccountView, AccountsView, AuditView, DeedView, Frame, Said, SessionView,
+    SignInView, TokenView,
+};
+use axum::Form;
+use axum::extract::Query;
+use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use std::collections::HashMap;
+
+type Fields = HashMap<String, String>;
+
+/// Rows of one page of the audit.
+const ROWS: usize = 100;
+/// Rows of a download.
+const MOST_ROWS: usize = 100_000;
+/// How long a browser is remembered as one from which somebody signed in.
+const DEVICE_AGE: u64 = 365 * 24 * 3600;
+
+fn field<'a>(fields: &'a Fields, name: &str) -> &'a str {
+    fields.get(name).map_or("", String::as_str)
+}
+
+/// Language, theme, and what is to be said.
+pub fn frame(headers: &HeaderMap, me: Option<(String, Role)>, said: Option<Said>) -> Frame {
+    Frame { lang: page::language(headers), theme: page::theme(headers), me, said }
+}
+
+fn my_frame(site: &Site, headers: &HeaderMap, said: Option<Said>) -> Frame {
+    let me = site.guest().filter(|_| !site.access.is_open());
+    let me = me.and_then(|guest| Some((guest.caller.name.clone(), guest.caller.role?)));
+    frame(headers, me, said)
+}
+
+/// A page of these.
+pub fn document(status: StatusCode, text: String) -> Response {
+    const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; \
+                          frame-ancestors 'none'";
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
+        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (header::VARY, HeaderValue::from_static("Cookie, Accept-Language")),
+    ];
+    (status, headers, text).into_response()
+}
+
+/// The same address once more, asked for by a page of ours.
+pub fn again(uri: &Uri) -> Response {
+    let path = uri.path_and_query().map_or("/", axum::http::uri::PathAndQuery::as_str);
+    let path: String = path.chars().flat_map(escaped).collect();
+    let text = format!(
+        "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta http-equiv=\"refresh\" content=\"0; url={path}\">\
+         <title>Services</title></head><body><p><a href=\"{path}\">Services</a></p></body></html>"
+    );
+    document(StatusCode::OK, text)
+}
+
+fn escaped(c: char) -> Vec<char> {
+    match c {
+        '&' => "&amp;".chars().collect(),
+        '<' => "&lt;".chars().collect(),
+        '>' => "&gt;".chars().collect(),
+        '"' => "&quot;".chars().collect(),
+        '\'' => "&#39;".chars().collect(),
+        c => vec![c],
+    }
+}
+
+/// The address of the sign-in that leads back to a path of ours.
+pub fn sign_in_address(back: &str) -> String {
+    let encoded: String = back
+        .bytes()
+        .map(|b| match b {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' => char::from(b).to_string(),
+            b => format!("%{b:02X}"),
+        })
+        .collect();
+    if back == "/" { "/login".to_owned() } else { format!("/login?back={encoded}") }
+}
+
+/// A path of ours and nothing else.
+fn back(text: &str) -> &str {
+    let ours = text.starts_with('/')
+        && !text.starts_with("//")
+        && !text.contains(['\\', '\r', '\n', '\t', '\0'])
+        && !text.starts_with("/login")
+        && text.len() <= 2000;
+    if ours { text } else { "/" }
+}
+
+fn said(refused: &Refused) -> Said {
+    match refused {
+        Refused::Wrong => Said::Wrong,
+        Refused::Wait(seconds) => Said::Wait(*seconds),
+        Refused::Busy => Said::Busy,
+        Refused::Code => Said::Code,
+        Refused::Done => Said::Done,
+        Refused::Name => Said::Name,
+        Refused::Password => Said::Password,
+        Refused::Taken => Said::Taken,
+        Refused::Unknown => Said::Unknown,
+        Refused::Last => Said::Last,
+        Refused::Token => Said::Token,
+        Refused::Role => Said::Role,
+        Refused::Store => Said::Store,
+    }
+}
+
+const fn status(refused: &Refused) -> StatusCode {
+    match refused {
+        Refused::Wrong | Refused::Code => StatusCode::UNAUTHORIZED,
+        Refused::Wait(_) => StatusCode::TOO_MANY_REQUESTS,
+        Refused::Busy => StatusCode::SERVICE_UNAVAILABLE,
+        Refused::Done | Refused::Taken | Refused::Last => StatusCode::CONFLICT,
+        Refused::Unknown => StatusCode::NOT_FOUND,
+        Refused::Name | Refused::Password | Refused::Token | Refused::Role => StatusCode::BAD_REQUEST,
+        Refused::Store => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// A page that says why not.
+fn refused(refused: &Refused, text: String) -> Response {
+    let mut response = document(status(refused), text);
+    response.extensions_mut().insert(Reason(refused.to_string()));
+    if let Refused::Wait(seconds) = refused {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(*seconds));
+    }
+    response
+}
+
+fn device_cookie(site: &Site, client: Client) -> String {
+    let prefix = if client.secure { "__Host-" } else { "" };
+    format!("{prefix}services-device-{}", site.access.instance())
+}
+
+struct Where {
+    client: Client,
+    agent: String,
+    device: Option<String>,
+}
+
+impl Where {
+    fn of(site: &Site, headers: &HeaderMap, extensions: &Extensions) -> Self {
+        let client = Client::of(extensions);
+        let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
+        let device = page::cookie(headers, &device_cookie(site, client)).map(str::to_owned);
+        Self { client, agent: agent.to_owned(), device }
+    }
+
+    fn visitor(&self) -> Visitor<'_> {
+        Visitor { ip: self.client.ip, agent: &self.agent, device: self.device.as_deref() }
+    }
+}
+
+fn cookie(name: &str, value: &str, age: Option<u64>, client: Client) -> Option<HeaderValue> {
+    let secure = if client.secure { "; Secure" } else { "" };
+    let age = age.map(|seconds| format!("; Max-Age={seconds}")).unwrap_or_default();
+    HeaderValue::from_str(&format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict{secure}{age}")).ok()
+}
+
+/// Sends somebody on who was let in, with the cookies that say so.
+fn let_in(site: &Site, entry: &Entry, to: &str, client: Client) -> Response {
+    let mut response = Redirect::to(to).into_response();
+    let session = session_cookie(site.access.instance(), client.secure);
+    let days = u64::try_from(crate::access::ABSOLUTE_MS / 1000).ok();
+    let cookies = [
+        cookie(&session, &entry.session, days, client),
+        cookie(&device_cookie(site, client), &entry.device, Some(DEVICE_AGE), client),
+    ];
+    for cookie in cookies.into_iter().flatten() {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    response
+}
+
+/// Writes down what somebody did who was nobody before.
+fn note(site: &Site, who: &str, role: &str, client: Client, action: &str, result: &str) {
+    site.access.note(AuditRow {
+        at: Timestamp::now(),
+        who: who.chars().take(32).collect(),
+        role: role.to_owned(),
+        address: client.ip.to_string(),
+        action: action.to_owned(),
+        result: result.to_owned(),
+        ..AuditRow::default()
+    });
+}
+
+/// `GET /login`
+pub async fn login(site: Site, Query(fields): Query<Fields>, headers: HeaderMap) -> Response {
+    let back = back(field(&fields, "back")).to_owned();
+    if site.access.needs_setup() {
+        return Redirect::to("/setup").into_response();
+    }
+    if site.guest().is_some() {
+        return Redirect::to(&back).into_response();
+    }
+    let view = SignInView { name: String::new(), back };
+    document(StatusCode::OK, parts::sign_in(&view, &frame(&headers, None, None)))
+}
+
+/// `POST /login`
+pub async fn sign_in(
+    site: Site,
+    headers: HeaderMap,
+    extensions: Extensions,
+    Form(fields): Form<Fields>,
+) -> Response {
+    let from = Where::of(&site, &headers, &extensions);
+    let name = field(&fields, "name").trim();
+    let to = back(field(&fields, "back"));
+    let result =
+        site.access.sign_in(name, field(&fields, "password"), from.visitor(), Timestamp::now()).await;
+    match result {
+        Ok(entry) => {
+            // Who signs in anew leaves the session that the browser had.
+            if let Some(old) =
+                page::cookie(&headers, &session_cookie(site.access.instance(), from.client.secure))
+            {
+                site.access.sign_out(old);
+            }
+            note(&site, &entry.name, "account", from.client, "sign-in", "done");
+            let_in(&site, &entry, to, from.client)
+        }
+        Err(why) => {
+            note(&site, name, "", from.client, "sign-in", &format!("refused: {why}"));
+            let view = SignInView { name: name.chars().take(32).collect(), back: to.to_owned() };
+            refused(&why, parts::sign_in(&view, &frame(&headers, None, Some(said(&why)))))
+        }
+    }
+}
+
+/// `POST /logout`
+pub async fn sign_out(site: Site, headers: HeaderMap, extensions: Extensions) -> Response {
+    let client = Client::of(&extensions);
+    let name = session_cookie(site.access.instance(), client.secure);
+    if let Some(session) = page::cookie(&headers, &name) {
+        site.access.sign_out(session);
+    }
+    let mut response = Redirect::to("/login").into_response();
+    if let Some(gone) = cookie(&name, "", Some(0), client) {
+        response.headers_mut().append(header::SET_COOKIE, gone);
+    }
+    response
+}
+
+/// `GET /setup`
+pub async fn setup(site: Site, headers: HeaderMap) -> Response {
+    if !site.access.needs_setup() {
+        return Redirect::to("/").into_response();
+    }
+    document(StatusCode::OK, parts::set_up("admin", &frame(&headers, None, None)))
+}
+
+/// `POST /setup`
+pub async fn set_up(
+    site: Site,
+    headers: HeaderMap,
+    extensions: Extensions,
+    Form(fields): Form<Fields>,
+) -> Response {
+    let from = Where::of(&site, &headers, &extensions);
+    let name = field(&fields, "name").trim();
+    let (code, password) = (field(&fields, "code"), field(&fields, "password"));
+    match site.access.set_up(code, name, password, from.visitor(), Timestamp::now()).await {
+        Ok(entry) => {
+            note(&site, &entry.name, "admin", from.client, "set-up", "done");
+            let_in(&site, &entry, "/", from.client)
+        }
+        Err(why) => {
+            note(&site, "nobody", "", from.client, "set-up", &format!("refused: {why}"));
+            let name: String = name.chars().take(32).collect();
+            refused(&why, parts::set_up(&name, &frame(&headers, None, Some(said(&why)))))
+        }
+    }
+}
+
+fn account_page(site: &Site, headers: &HeaderMap, made: Option<String>, news: Option<Said>) -> String {
+    let now = Timestamp::now();
+    let guest = site.guest();
+    let mine = guest.and_then(|guest| guest.session.as_ref()).map(|session| session.id);
+    let account = guest.and_then(|guest| guest.account);
+    // Without an account of one's own there is nothing to list: a token, or an open house.
+    let sessions = account.map(|id| site.access.sessions(Some(id), now)).unwrap_or_default();
+    let tokens = account.map(|id| site.access.tokens(Some(id), now)).unwrap_or_default();
+    let view = AccountView {
+        sessions: sessions
+            .into_iter()
+            .map(|it| SessionView {
+                id: it.id,
+                mine: Some(it.id) == mine,
+                created: it.created,
+                seen: it.seen,
+                address: it.address,
+                agent: it.agent,
+            })
+            .collect(),
+        tokens: tokens
+            .into_iter()
+            .map(|it| TokenView {
+                id: it.id,
+                name: it.name,
+                role: it.role,
+                expires: it.expires,
+                used: it.used,
+            })
+            .collect(),
+        made,
+        open: site.access.is_open(),
+    };
+    parts::account(&view, &my_frame(site, headers, news))
+}
+
+/// What became of a form about one's own account.
+fn answered(site: &Site, headers: &HeaderMap, result: Result<Said, Refused>) -> Response {
+    match result {
+        Ok(news) => document(StatusCode::OK, account_page(site, headers, None, Some(news))),
+        Err(why) => refused(&why, account_page(site, headers, None, Some(said(&why)))),
+    }
+}
+
+/// Forms about an account need one: a token or an open house has none.
+fn own(site: &Site) -> Result<(i64, Option<i64>), Refused> {
+    let guest = site.guest().ok_or(Refused::Unknown)?;
+    let account = guest.account.ok_or(Refused::Unknown)?;
+    Ok((account, guest.session.as_ref().map(|session| session.id)))
+}
+
+/// `GET /account`
+pub async fn account(site: Site, headers: HeaderMap) -> Response {
+    document(StatusCode::OK, account_page(&site, &headers, None, None))
+}
+
+/// `POST /account/password`
+pub async fn password(
+    site: Site,
+    headers: HeaderMap,
+    extensions: Extensions,
+    Form(fields): Form<Fields>,
+) -> Response {
+    let from = Where::of(&site, &headers, &extensions);
+    let name = site.caller().name.clone();
+    site.caller().does("account-password", name.clone(), "");
+    let result = match own(&site) {
+        Ok((_, keep)) => {
+            let (old, new) = (field(&fields, "old"), field(&fields, "new"));
+            site.access.change_password(&name, old, new, from.visitor(), keep).await
+        }
+        Err(why) => Err(why),
+    };
+    answered(&site, &headers, result.map(|()| Said::PasswordChanged))
+}
+
+/// `POST /account/sessions`
+pub async fn sessions(site: Site, headers: HeaderMap, Form(fields): Form<Fields>) -> Response {
+    let which = field(&fields, "end");
+    site.caller().does("sessions-end", site.caller().name.clone(), which.to_owned());
+    let result = own(&site).and_then(|(account, keep)| match which.parse::<i64>() {
+        Ok(id) => {
+            if site.access.end_session(id, Some(account)) {
+                Ok(Said::Ended(1))
+            } else {
+                Err(Refused::Unknown)
+            }
+        }
+        Err(_) => Ok(Said::Ended(site.access.end_sessions(account, keep))),
+    });
+    answered(&site, &headers, result)
+}
+
+/// `POST /account/tokens`
+pub async fn tokens(site: Site, headers: HeaderMap, Form(fields): Form<Fields>) -> Response {
+    if let Some(id) = fields.get("remove") {
+        site.caller().does("token-remove", id.clone(), "");
+        let result = own(&site).and_then(|(account, _)| {
+            let removed = id.parse().is_ok_and(|id| site.access.remove_token(id, Some(account)));
+            removed.then_some(Said::Removed).ok_or(Refused::Unknown)
+        });
+        return answered(&site, &headers, result);
+    }
+    let name = field(&fields, "name").trim();
+    let (role, days) = (field(&fields, "role"), field(&fields, "days"));
+    site.caller().does("token-add", format!("{}/{name}", site.caller().name), format!("{role}, {days} days"));
+    let made = own(&site).and_then(|(account, _)| {
+        let role = role.parse().map_err(|()| Refused::Role)?;
+        let days = days.parse().map_err(|_| Refused::Token)?;
+        let owner = site.caller().role.ok_or(Refused::Unknown)?;
+        site.access.add_token(account, owner, name, role, days, Timestamp::now())
+    });
+    match made {
+        Ok(token) => document(StatusCode::OK, account_page(&site, &headers, Some(token), None)),
+        Err(why) => answered(&site, &headers, Err(why)),
+    }
+}
+
+fn accounts_page(site: &Site, headers: &HeaderMap, asking: Option<String>, news: Option<Said>) -> String {
+    let now = Timestamp::now();
+    let me = site.guest().and_then(|guest| guest.account);
+    let accounts = site
+        .access
+        .accounts()
+        .into_iter()
+        .map(|it| AccountRow {
+            sessions: site.access.sessions(Some(it.id), now).len(),
+            mine: Some(it.id) == me,
+            name: it.name,
+            role: it.role,
+        })
+        .collect();
+    parts::accounts(&AccountsView { accounts, asking }, &my_frame(site, headers, news))
+}
+
+/// `GET /accounts`
+pub async fn accounts(site: Site, headers: HeaderMap) -> Response {
+    document(StatusCode::OK, accounts_page(&site, &headers, None, None))
+}
+
+/// `POST /accounts`
+pub async fn change_account(site: Site, headers: HeaderMap, Form(fields): Form<Fields>) -> Response {
+    let name = field(&fields, "account").trim();
+    let role = field(&fields, "role").parse::<Role>().map_err(|()| Refused::Role);
+    let does = |action, detail: &str| site.caller().does(action, name.to_owned(), detail.to_owned());
+    let result = match field(&fields, "do") {
+        "add" => {
+            does("account-add", field(&fields, "role"));
+            match role {
+                Ok(role) => site.access.add_account(name, role, field(&fields, "password")).await,
+                Err(why) => Err(why),
+            }
+            .map(|()| Said::Saved)
+        }
+        "role" => {
+            does("account-role", field(&fields, "role"));
+            role.and_then(|role| site.access.set_role(name, role)).map(|()| Said::Saved)
+        }
+        "password" => {
+            does("account-password", "");
+            let mine = name.eq_ignore_ascii_case(&site.caller().name);
+            let keep = own(&site).ok().and_then(|(_, session)| session).filter(|_| mine);
+            site.access.set_password(name, field(&fields, "password"), keep).await.map(|()| Said::Saved)
+        }
+        "sign-out" => {
+            does("sessions-end", "all");
+            let account = site.access.accounts().into_iter().find(|it| it.name.eq_ignore_ascii_case(name));
+            account.ok_or(Refused::Unknown).map(|it| Said::Ended(site.access.end_sessions(it.id, None)))
+        }
+        "remove" => {
+            does("account-remove", "asked");
+            let known = site.access.accounts().into_iter().any(|it| it.name.eq_ignore_ascii_case(name));
+            if known {
+                let text = accounts_page(&site, &headers, Some(name.to_owned()), None);
+                return document(StatusCode::OK, text);
+            }
+            Err(Refused::Unknown)
+        }
+        "remove-really" => {
+            does("account-remove", "");
+            site.access.remove_account(name).map(|()| Said::Removed)
+        }
+        other => {
+            let allowed = "add, role, password, sign-out, remove or remove-really";
+            return Problem::parameter("do", other, allowed).into_response();
+        }
+    };
+    match result {
+        Ok(news) => document(StatusCode::OK, accounts_page(&site, &headers, None, Some(news))),
+        Err(why) => refused(&why, accounts_page(&site, &headers, None, Some(said(&why)))),
+    }
+}
+
+fn wanted(fields: &Fields) -> Result<AuditFilter, Problem> {
+    let text = |name: &str| fields.get(name).filter(|text| !text.is_empty()).cloned();
+    let before = match text("before") {
+        None => None,
+        Some(number) => {
+            Some(number.parse().map_err(|_| Problem::parameter("before", &number, "a row's number"))?)
+        }
+    };
+    let refused = field(fields, "refused") == "1";
+    Ok(AuditFilter { who: text("who"), action: text("action"), text: text("text"), refused, before })
+}
+
+fn address(path: &str, fields: &Fields, before: Option<i64>) -> String {
+    let mut address = format!("{path}?");
+    for key in ["who", "action", "text", "refused"] {
+        let value = field(fields, key);
+        if !value.is_empty() {
+            address.push_str(&format!("{key}={}&", super::search::encoded(value)));
+        }
+    }
+    if let Some(before) = before {
+        address.push_str(&format!("before={before}"));
+    }
+    address.trim_end_matches(['?', '&']).to_owned()
+}
+
+/// `GET /audit`
+pub async fn audit(
+    site: Site,
+    headers: HeaderMap,
+    Query(fields): Query<Fields>,
+) -> Result<Response, Problem> {
+    let filter = wanted(&fields)?;
+    let store = site.access.store().clone();
+    let read = tokio::task::spawn_blocking(move || (store.audit(&filter, ROWS), store.audit_words()));
+    let failed = |_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "Failed", "the audit could not be read");
+    let (rows, (names, actions)) = read.await.map_err(failed)?;
+    let older =
+        rows.last().filter(|_| rows.len() == ROWS).map(|row| address("/audit", &fields, Some(row.id)));
+    let view = AuditView {
+        who: field(&fields, "who").to_owned(),
+        action: field(&fields, "action").to_owned(),
+        text: field(&fields, "text").to_owned(),
+        refused: field(&fields, "refused") == "1",
+        names,
+        actions,
+        older,
+        export: address("/api/audit", &fields, None),
+        rows: rows
+            .into_iter()
+            .map(|row| DeedView {
+                id: row.id,
+                at: row.at,
+                who: row.who,
+                role: row.role,
+                address: row.address,
+                action: row.action,
+                target: row.target,
+                result: row.result,
+                detail: row.detail,
+            })
+            .collect(),
+    };
+    Ok(document(StatusCode::OK, parts::audit(&view, &my_frame(&site, &headers, None))))
+}
+
+/// `GET /api/audit`: the same as JSON lines, all of it.
+pub async fn export(site: Site, Query(fields): Query<Fields>) -> Result<Response, Problem> {
+    let mut filter = wanted(&fields)?;
+    let store = site.access.store().clone();
+    let body = super::logs::written(&site, move |out| {
+        let mut left = MOST_ROWS;
+        while left > 0 {
+            let rows = store.audit(&filter, left.min(1000));
+            let Some(last) = rows.last() else { return };
+            (filter.before, left) = (Some(last.id), left - rows.len());
+            for row in &rows {
+                let line = serde_json::to_string(row).unwrap_or_default();
+                let more = out.write(|text| {
+                    text.push_str(&line);
+                    text.push('\n');
+                });
+                if more.is_break() {
+                    return;
+                }
+            }
+        }
+    })
+    .await?;
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/jsonl; charset=utf-8")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (
+            header::CONTENT_DISPOSITION,
+            HeaderValue::from_static("attachment; filename=\"services-audit.jsonl\""),
+        ),
+    ];
+    Ok((headers, body).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_led_back_to_our_own_pages_alone() {
+        for ours in ["/", "/services/vllm?run=1&q=a%20b", "/explain"] {
+            assert_eq!(back(ours), ours);
+        }
+        for foreign in [
+            "",
+            "//evil.example",
+            "https://evil.example",
+            "/\\evil.example",
+            "/a\r\nb",
+            "/login?back=/",
+            "javascript:1",
+        ] {
+            assert_eq!(back(foreign), "/", "{foreign}");
+        }
+        assert_eq!(
+            sign_in_address("/services/vllm?run=1&q=a"),
+            "/login?back=/services/vllm%3Frun%3D1%26q%3Da"
+        );
+        assert_eq!(sign_in_address("/"), "/login");
+    }
+
+    #[test]
+    fn cookies_are_for_us_alone() {
+        let ip = std::net::IpAddr::from([127, 0, 0, 1]);
+        let text = |secure| {
+            let client = Client { ip, secure };
+            cookie(&session_cookie("ab12", secure), "v", Some(9), client).expect("a value")
+        };
+        assert_eq!(text(false), "services-ab12=v; Path=/; HttpOnly; SameSite=Strict; Max-Age=9");
+        assert_eq!(
+            text(true),
+            "__Host-services-ab12=v; Path=/; HttpOnly; SameSite=Strict; Secure; Max-Age=9"
+        );
+    }
+}
