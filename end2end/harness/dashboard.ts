@@ -139,6 +139,8 @@ export class Dashboard {
   run(words: string[], input = ""): Promise<string> {
     return new Promise((resolve, reject) => {
       const child = execFile(binary, words, { env: this.env, timeout: 20_000 }, (error, out, said) => (error ? reject(new Error(said || String(error))) : resolve(out)));
+      // Who refuses at once reads nothing.
+      child.stdin?.on("error", () => undefined);
       child.stdin?.end(input);
     });
   }

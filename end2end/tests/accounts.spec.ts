@@ -100,7 +100,8 @@ test("a link on another site leads to those who are signed in, and not to the si
   await page.goto(dash.url);
   await signIn(page, "root");
   await expect(page).toHaveURL(`${dash.url}/`);
-  const other = http.createServer((_, answer) => answer.setHeader("content-type", "text/html").end(`<a href="${dash.url}/services/vllm">there</a>`)).listen(0, "127.0.0.1");
+  const other = http.createServer((_, answer) => answer.setHeader("content-type", "text/html").end(`<a href="${dash.url}/services/vllm">there</a>`));
+  await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));
   try {
     await page.goto(`http://localhost:${(other.address() as AddressInfo).port}/`);
     await page.getByRole("link", { name: "there" }).click();
@@ -138,7 +139,7 @@ test("a session that is ended ends its open pages, too", async ({ page, browser,
   await expect(other).toHaveURL(/\/login/, { timeout: 10_000 });
   await page.getByRole("button", { name: "Sign out" }).click();
   await expect(page).toHaveURL(`${dash.url}/login`);
-  await page.goBack();
+  await page.goto(`${dash.url}/account`);
   await expect(page).toHaveURL(/\/login/);
   await elsewhere.close();
 });
@@ -208,7 +209,7 @@ test("an API token is shown once, does what its role may, and is taken back", as
   expect((await dash.ask("/api/services", bearer)).status).toBe(200);
   expect((await dash.ask("/api/services/vllm/start", { ...bearer, method: "POST" })).status).toBe(403);
   expect((await dash.ask(`/api/services?token=${token}`)).status, "not in an address").toBe(401);
-  await page.reload();
+  await page.goto(`${dash.url}/account`);
   await expect(page.getByRole("row", { name: /monitoring/ })).toBeVisible();
   await expect(page.locator("body")).not.toContainText(token);
   await page.getByRole("row", { name: /monitoring/ }).getByRole("button", { name: "Remove" }).click();

@@ -52,8 +52,8 @@ pub async fn gate(State(gate): State<Gate>, mut request: Request, next: Next) ->
     let client = Client::of(request.extensions());
     let open = Rule { demand: Demand::Open, action: "" };
     let rule = match &route {
-        // The page's own files, the same for everybody.
-        Some(route) if route.as_str().starts_with("/pkg") => Some(open),
+        // The page's own files, the same for everybody: whatever begins so goes to them and nowhere else.
+        _ if uri.path().starts_with("/pkg/") => Some(open),
         Some(route) => gate.rules.of(&method, route.as_str(), uri.path()),
         None => None,
     };
