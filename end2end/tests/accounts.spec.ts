@@ -234,7 +234,7 @@ test("the audit tells who did what, and what was refused", async ({ page, dashbo
   expect(await rows()).toEqual([
     ["root admin", "127.0.0.1", "settings", "vllm", "done", expect.stringContaining("GPU_MEMORY_UTILIZATION: 0.5 → 0.4")],
     ["root admin", "127.0.0.1", "start", "vllm", "done", ""],
-    ["root account", "127.0.0.1", "sign-in", "", "done", ""],
+    ["root admin", "127.0.0.1", "sign-in", "", "done", ""],
     ["nobody", "127.0.0.1", "request", "/api/services/vllm/start", "refused: it came from another site", "POST"],
     ["root", "127.0.0.1", "sign-in", "", "refused: name or password is wrong", ""],
   ]);

@@ -4,6 +4,7 @@
 //! `web` (the stream) → the page. Commands come back on one path: page → `web` → `supervisor` → `runtime`.
 
 pub mod access;
+pub mod backup;
 pub mod gpu;
 pub mod health;
 pub mod history;

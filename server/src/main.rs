@@ -39,6 +39,7 @@ fn main() -> ExitCode {
     match words.get(1).map(String::as_str) {
         Some("shim") => return server::runtime::process::shim_main(words[2..].to_vec()),
         Some("install") => return server::install::command(&words[2..], takes),
+        Some("backup" | "restore") => return server::backup::command(&words[1..]),
         Some("user" | "token") => return server::access::command(&words[1..]),
         Some("explain") => return server::vllm::explain::command(&words[2..]),
         Some("vllm-sim") => return vllm_sim::run(words[2..].to_vec(), &["vllm-sim".to_owned()]),

@@ -241,6 +241,15 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
+        let lock = Self::lock(dir)?;
+        Self::open_file(dir, Some(lock))
+    }
+
+    /// Makes the folder, for its owner alone, and locks it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn lock(dir: &Path) -> Result<File, StoreError> {
         let folder = |source| StoreError::Folder { path: dir.to_owned(), source };
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(folder)?;
         let lock_path = dir.join("lock");
@@ -260,7 +269,7 @@ impl Store {
             });
         }
         lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id())).map_err(folder)?;
-        Self::open_file(dir, Some(lock))
+        Ok(lock)
     }
 
     /// Opens the store of a dashboard that may run: for commands that change rows which it reads anew each time. The file must
@@ -300,6 +309,16 @@ impl Store {
             return Err(broken("the dashboard that runs is of another version: stop it first".to_owned()));
         }
         Ok(Self { connection: Mutex::new(connection), _lock: lock })
+    }
+
+    /// Writes a copy of the whole store into a new file.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn copy_to(&self, file: &Path) -> Result<(), String> {
+        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let copied = connection.execute("VACUUM INTO ?1", [file.display().to_string()]);
+        copied.map(drop).map_err(|error| error.to_string())
     }
 
     fn with<T>(

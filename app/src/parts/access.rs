@@ -330,10 +330,10 @@ fn session(it: &SessionView, words: &'static AccessWords) -> AnyView {
     };
     view! {
         <tr>
-            <td>{moment(it.created)}</td>
-            <td>{moment(it.seen)}</td>
-            <td>{it.address.clone()}</td>
-            <td class="long">{it.agent.clone()}</td>
+            <td data-label=words.since>{moment(it.created)}</td>
+            <td data-label=words.seen>{moment(it.seen)}</td>
+            <td data-label=words.address>{it.address.clone()}</td>
+            <td class="long" data-label=words.browser>{it.agent.clone()}</td>
             <td>{end}</td>
         </tr>
     }
@@ -345,9 +345,9 @@ fn token(it: &TokenView, words: &'static AccessWords) -> AnyView {
     view! {
         <tr>
             <td class="long">{it.name.clone()}</td>
-            <td>{(words.role_of)(it.role)}</td>
-            <td>{moment(it.expires)}</td>
-            <td>{used}</td>
+            <td data-label=words.role>{(words.role_of)(it.role)}</td>
+            <td data-label=words.until>{moment(it.expires)}</td>
+            <td data-label=words.used>{used}</td>
             <td>
                 <form method="post" action="/account/tokens">
                     <button type="submit" name="remove" value=it.id>{words.remove}</button>
@@ -452,8 +452,8 @@ fn row(it: &AccountRow, words: &'static AccessWords) -> AnyView {
                     <button type="submit" name="do" value="role" aria-label=of(words.save)>{words.save}</button>
                 </form>
             </td>
-            <td>{it.sessions} " " {sign_out}</td>
-            <td>
+            <td data-label=words.sessions>{it.sessions} " " {sign_out}</td>
+            <td data-label=words.new_password>
                 <form method="post" action="/accounts">
                     {name()}
                     <input type="password" name="password" required minlength="10" maxlength="512" autocomplete="new-password" aria-label=of(words.new_password)/>
@@ -487,7 +487,7 @@ pub fn audit(view: &AuditView, frame: &Frame) -> String {
             let role = (!it.role.is_empty()).then(|| view! { <small>{it.role.clone()}</small> });
             view! {
                 <tr class=class>
-                    <td>{moment(it.at)}</td>
+                    <td class="time">{second(it.at)}</td>
                     <td>{it.who.clone()} " " {role}</td>
                     <td>{it.address.clone()}</td>
                     <td>{it.action.clone()}</td>
@@ -535,6 +535,12 @@ pub fn audit(view: &AuditView, frame: &Frame) -> String {
         {older}
     };
     page(frame, words.audit, body.into_any())
+}
+
+/// A moment to the second.
+fn second(at: Timestamp) -> String {
+    let text = at.to_string();
+    format!("{} {} UTC", text.get(..10).unwrap_or_default(), text.get(11..19).unwrap_or_default())
 }
 
 fn page(frame: &Frame, title: &str, body: AnyView) -> String {

@@ -91,6 +91,8 @@ pub struct Entry {
     pub device: String,
     /// Who it is.
     pub name: String,
+    /// As what.
+    pub role: Role,
 }
 
 /// Why somebody is not let in, or something about accounts is not done.
@@ -371,7 +373,7 @@ impl Access {
             None => random().ok_or(Refused::Store)?,
         };
         self.store.add_device(&hash_of(&device), account.id, now);
-        Ok(Entry { session, device, name: account.name.clone() })
+        Ok(Entry { session, device, name: account.name.clone(), role: account.role })
     }
 
     /// Ends the session of a cookie, if there is one.

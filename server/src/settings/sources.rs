@@ -286,6 +286,17 @@ fn default_state_dir(env: &BTreeMap<String, String>) -> PathBuf {
 }
 
 impl Sources {
+    /// Where the state folder and the file with settings are, whatever is in them.
+    pub fn places(&self) -> (PathBuf, PathBuf) {
+        let place = |flag: &Option<String>, name: &str| {
+            flag.as_ref().or_else(|| self.env.get(name)).filter(|path| !path.is_empty()).map(PathBuf::from)
+        };
+        let state = place(&self.flags.state_dir, "SERVICES_STATE_DIR");
+        let state = state.unwrap_or_else(|| default_state_dir(&self.env));
+        let config = place(&self.flags.config, "SERVICES_CONFIG");
+        (state.clone(), config.unwrap_or_else(|| state.join("services.toml")))
+    }
+
     /// The environment of this process.
     pub fn from_process(flags: Flags) -> Self {
         let env = std::env::vars_os()

@@ -230,7 +230,7 @@ pub async fn sign_in(
             {
                 site.access.sign_out(old);
             }
-            note(&site, &entry.name, "account", from.client, "sign-in", "done");
+            note(&site, &entry.name, entry.role.as_str(), from.client, "sign-in", "done");
             let_in(&site, &entry, to, from.client)
         }
         Err(why) => {
@@ -275,7 +275,7 @@ pub async fn set_up(
     let (code, password) = (field(&fields, "code"), field(&fields, "password"));
     match site.access.set_up(code, name, password, from.visitor(), Timestamp::now()).await {
         Ok(entry) => {
-            note(&site, &entry.name, "admin", from.client, "set-up", "done");
+            note(&site, &entry.name, entry.role.as_str(), from.client, "set-up", "done");
             let_in(&site, &entry, "/", from.client)
         }
         Err(why) => {

@@ -1,0 +1,232 @@
+//! `server backup FOLDER` and `server restore FOLDER`: what the dashboard remembers, as a folder of plain files.
+//!
+//! A backup is taken beside a dashboard that runs: SQLite writes a copy that is whole, whatever is written meanwhile. It is
+//! restored while none runs; what was there before is kept beside it.
+
+use crate::settings::{Flags, Sources};
+use crate::store::Store;
+use app::model::Timestamp;
+use clap::{Parser, Subcommand};
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// The files of a backup: the store, the settings, and the folder of logs.
+const STORE: &str = "services.db";
+const SETTINGS: &str = "services.toml";
+const LOGS: &str = "logs";
+
+#[derive(Debug, Parser)]
+#[command(name = "server", disable_help_subcommand = true)]
+struct Arguments {
+    /// Folder for what must be remembered [SERVICES_STATE_DIR]
+    #[arg(long, value_name = "FOLDER", global = true)]
+    state_dir: Option<String>,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Copy accounts, runs, settings and their history into a new folder; it holds secrets
+    Backup {
+        /// Where to; it must not exist
+        folder: PathBuf,
+        /// The logs of all runs, too
+        #[arg(long)]
+        logs: bool,
+    },
+    /// Put a backup back; Services must be stopped
+    Restore {
+        /// Where it is
+        folder: PathBuf,
+    },
+}
+
+/// Runs the command. `words` begin with `backup` or `restore`.
+pub fn command(words: &[String]) -> ExitCode {
+    let arguments = Arguments::parse_from(std::iter::once("server".to_owned()).chain(words.iter().cloned()));
+    match run(arguments) {
+        Ok(text) => {
+            // A closed pipe is the reader's choice.
+            let _ = io::stdout().write_all(text.as_bytes());
+            ExitCode::SUCCESS
+        }
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<String, String> {
+    let flags = Flags { state_dir: arguments.state_dir, ..Flags::default() };
+    let sources = Sources::from_process(flags);
+    // Settings that are broken are what a restore may mend: only where the folder is must be known.
+    let (state, config) = sources.places();
+    match arguments.verb {
+        Verb::Backup { folder, logs } => back_up(&state, &config, &folder, logs),
+        Verb::Restore { folder } => restore(&state, &config, &folder),
+    }
+}
+
+fn told(path: &Path) -> impl Fn(io::Error) -> String {
+    move |error| format!("{}: {error}", path.display())
+}
+
+fn back_up(state: &Path, config: &Path, folder: &Path, logs: bool) -> Result<String, String> {
+    if !state.join(STORE).is_file() {
+        return Err(format!("{}: there is nothing to back up", state.display()));
+    }
+    let store = Store::open_beside(state).map_err(|error| error.to_string())?;
+    fs::DirBuilder::new().mode(0o700).create(folder).map_err(told(folder))?;
+    let copy = folder.join(STORE);
+    store.copy_to(&copy).map_err(|error| format!("{}: {error}", copy.display()))?;
+    fs::set_permissions(&copy, fs::Permissions::from_mode(0o600)).map_err(told(&copy))?;
+    if config.is_file() {
+        let to = folder.join(SETTINGS);
+        fs::copy(config, &to).map_err(told(&to))?;
+    }
+    if logs && state.join(LOGS).is_dir() {
+        copy_all(&state.join(LOGS), &folder.join(LOGS))?;
+    }
+    Ok(format!("{} has what Services remembers; it holds secrets\n", folder.display()))
+}
+
+fn restore(state: &Path, config: &Path, folder: &Path) -> Result<String, String> {
+    let store = folder.join(STORE);
+    if !store.is_file() {
+        return Err(format!("{}: this is no backup: {STORE} is missing", folder.display()));
+    }
+    // It is read before anything is moved: what is broken, or of a newer version, is not put in place.
+    let aside = state.join(format!("before-restore-{}", Timestamp::now().millis()));
+    let trial = state.join(format!("restoring-{}", std::process::id()));
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(&trial).map_err(told(&trial))?;
+    let checked = fs::copy(&store, trial.join(STORE))
+        .map_err(told(&store))
+        .and_then(|_| Store::open(&trial).map(drop).map_err(|error| error.to_string()));
+    if let Err(error) = checked {
+        // What is left of the trial is ours alone.
+        let _ = fs::remove_dir_all(&trial);
+        return Err(error);
+    }
+    let result = put_in_place(state, config, folder, &trial, &aside);
+    let _ = fs::remove_dir_all(&trial);
+    result?;
+    let kept =
+        if aside.is_dir() { format!("; what was there is in {}", aside.display()) } else { String::new() };
+    Ok(format!("restored into {}{kept}\n", state.display()))
+}
+
+fn put_in_place(
+    state: &Path,
+    config: &Path,
+    folder: &Path,
+    trial: &Path,
+    aside: &Path,
+) -> Result<(), String> {
+    // The lock is held until all is done.
+    let running = Store::lock(state).map_err(|error| error.to_string())?;
+    let keep = |path: &Path| -> Result<(), String> {
+        let Some(name) = path.file_name().filter(|_| path.exists()) else { return Ok(()) };
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(aside).map_err(told(aside))?;
+        fs::rename(path, aside.join(name)).map_err(told(path))
+    };
+    for name in [STORE, "services.db-wal", "services.db-shm"] {
+        keep(&state.join(name))?;
+    }
+    let place = state.join(STORE);
+    fs::rename(trial.join(STORE), &place).map_err(told(&place))?;
+    fs::set_permissions(&place, fs::Permissions::from_mode(0o600)).map_err(told(&place))?;
+    let settings = folder.join(SETTINGS);
+    if settings.is_file() {
+        keep(config)?;
+        fs::copy(&settings, config).map_err(told(config))?;
+    }
+    if folder.join(LOGS).is_dir() {
+        keep(&state.join(LOGS))?;
+        copy_all(&folder.join(LOGS), &state.join(LOGS))?;
+    }
+    drop(running);
+    Ok(())
+}
+
+/// Plain files and folders; whatever else lies there is none of ours. Files may go meanwhile: old logs are deleted.
+fn copy_all(from: &Path, to: &Path) -> Result<(), String> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(to).map_err(told(to))?;
+    for entry in fs::read_dir(from).map_err(told(from))? {
+        let entry = entry.map_err(told(from))?;
+        let kind = entry.file_type().map_err(told(&entry.path()))?;
+        let target = to.join(entry.file_name());
+        if kind.is_dir() {
+            copy_all(&entry.path(), &target)?;
+        } else if kind.is_file() {
+            match fs::copy(entry.path(), &target) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                other => drop(other.map_err(told(&entry.path()))?),
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use app::api::Role;
+
+    fn write(path: &Path, text: &str) {
+        fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        fs::write(path, text).expect("written");
+    }
+
+    #[test]
+    fn what_was_backed_up_comes_back_and_what_was_there_is_kept() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (state, folder) = (dir.path().join("state"), dir.path().join("backup"));
+        let config = state.join(SETTINGS);
+        let running = Store::open(&state).expect("a store");
+        running.add_account("root", Role::Admin, "h", Timestamp::from_millis(1), true).expect("written");
+        write(&config, "# mine\n");
+        write(&state.join("logs/vllm/1/tail"), "a log");
+        back_up(&state, &config, &folder, true).expect("backed up beside a dashboard that runs");
+        assert_eq!(fs::metadata(folder.join(STORE)).expect("there").permissions().mode() & 0o777, 0o600);
+        assert!(back_up(&state, &config, &folder, true).is_err(), "nothing is overwritten");
+        assert!(restore(&state, &config, &folder).expect_err("it runs").contains("in use"));
+
+        running.add_account("late", Role::Admin, "h", Timestamp::from_millis(2), false).expect("written");
+        drop(running);
+        write(&config, "# another\n");
+        let said = restore(&state, &config, &folder).expect("restored");
+        let back = Store::open(&state).expect("opens");
+        assert!(back.account_named("root").is_some() && back.account_named("late").is_none());
+        drop(back);
+        assert_eq!(fs::read_to_string(&config).expect("there"), "# mine\n");
+        assert_eq!(fs::read_to_string(state.join("logs/vllm/1/tail")).expect("there"), "a log");
+        let aside = said.trim().rsplit(' ').next().expect("a folder");
+        assert_eq!(fs::read_to_string(Path::new(aside).join(SETTINGS)).expect("kept"), "# another\n");
+        let before = Store::open(Path::new(aside)).expect("kept whole");
+        assert!(before.account_named("late").is_some());
+    }
+
+    #[test]
+    fn what_is_no_backup_changes_nothing() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (state, folder) = (dir.path().join("state"), dir.path().join("backup"));
+        let config = state.join(SETTINGS);
+        assert!(
+            back_up(&state, &config, &folder, false)
+                .expect_err("nothing there")
+                .contains("nothing to back up")
+        );
+        assert!(restore(&state, &config, &folder).expect_err("no folder").contains("no backup"));
+        drop(Store::open(&state).expect("a store"));
+        write(&folder.join(STORE), "this is no database");
+        assert!(restore(&state, &config, &folder).is_err());
+        let names: Vec<_> = fs::read_dir(&state).expect("there").flatten().map(|e| e.file_name()).collect();
+        assert!(!names.iter().any(|name| name.to_string_lossy().contains("restor")), "{names:?}");
+        Store::open(&state).expect("as it was");
+    }
+}
