@@ -16,7 +16,7 @@ use crate::settings::fields::Values;
 use crate::supervisor::Memory;
 use crate::vllm::models::Measured;
 use app::model::{
-    KeptImage, Level, LevelCounts, Phase, PhaseTime, ServiceName, State, Timestamp, UsualTime, Wish,
+    KeptImage, Level, LevelCounts, Phase, PhaseTime, ServiceName, State, Timestamp, UsualTime, Verb, Wish,
 };
 use rusqlite::{Connection, OptionalExtension, params};
 use rustix::fs::{FlockOperation, flock};
@@ -150,6 +150,9 @@ const KEEP_SETTINGS: i64 = 50;
 
 /// How many earlier starts the usual times are taken from.
 const LEARN_FROM: i64 = 5;
+
+/// A command that a dashboard did not live to carry out is meant for so long.
+const MEANT_FOR_MS: u64 = 600_000;
 
 /// Why the store cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -536,6 +539,34 @@ impl Store {
         self.set_fact(&format!("by-hand/{service}"), if memory.by_hand { "yes" } else { "no" });
     }
 
+    /// A command that was taken and not carried out yet, and when: of this boot, and no older than it could still be meant.
+    pub fn pending(&self, service: &ServiceName, now: Timestamp) -> Option<(Verb, Timestamp)> {
+        let text = self.fact(&format!("pending/{service}"))?;
+        let mut words = text.split(' ');
+        let (boot, at, verb) = (words.next()?, words.next()?, words.next()?);
+        let at = Timestamp::from_millis(at.parse().ok()?);
+        let verb = match verb {
+            "start" => Verb::Start,
+            "stop" => Verb::Stop,
+            "restart" => Verb::Restart,
+            _ => return None,
+        };
+        (boot == boot_id() && now.since(at) < MEANT_FOR_MS).then_some((verb, at))
+    }
+
+    /// Remembers such a command, or that there is none any more.
+    pub fn set_pending(&self, service: &ServiceName, pending: Option<(Verb, Timestamp)>) {
+        let text = pending.map(|(verb, at)| {
+            let verb = match verb {
+                Verb::Start => "start",
+                Verb::Stop => "stop",
+                Verb::Restart => "restart",
+            };
+            format!("{} {} {verb}", boot_id(), at.millis())
+        });
+        self.set_fact(&format!("pending/{service}"), text.as_deref().unwrap_or_default());
+    }
+
     /// From where the log of a service can be read on: all before that is on disk.
     pub fn log_mark(&self, service: &ServiceName) -> Option<Mark> {
         let text = self.fact(&format!("log-mark/{service}"))?;
@@ -845,6 +876,23 @@ mod tests {
         assert_eq!(store.memory(&name()), memory);
         store.set_fact(&format!("failures/{}", name()), "another-boot 5,6 2");
         assert_eq!(store.memory(&name()), Memory { by_hand: true, ..Memory::default() });
+    }
+
+    #[test]
+    fn a_command_is_meant_for_a_while_and_within_its_boot() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let store = Store::open(dir.path()).expect("opens");
+        let at = Timestamp::from_millis;
+        assert_eq!(store.pending(&name(), at(5)), None);
+        for verb in [Verb::Start, Verb::Stop, Verb::Restart] {
+            store.set_pending(&name(), Some((verb, at(5))));
+            assert_eq!(store.pending(&name(), at(599_000)), Some((verb, at(5))));
+        }
+        assert_eq!(store.pending(&name(), at(600_005)), None);
+        store.set_pending(&name(), None);
+        assert_eq!(store.pending(&name(), at(5)), None);
+        store.set_fact("pending/vllm", "another-boot 5 start");
+        assert_eq!(store.pending(&name(), at(5)), None);
     }
 
     #[test]

@@ -56,6 +56,8 @@ impl Control for FleetControl {
         if matches!(now.state, State::Unreachable { .. }) {
             return Err(ApiError::Unreachable);
         }
+        // Taken is taken: should this dashboard end before it is done, the next one does it.
+        self.0.store.set_pending(service, Some((verb, Timestamp::now())));
         self.0.send(service, Mail::Command(verb))?;
         let wish = if verb == Verb::Stop { Wish::Stopped } else { Wish::Running };
         Ok(Service { wish, ..Fleet::dated(&now, Timestamp::now()) })

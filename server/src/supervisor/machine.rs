@@ -235,6 +235,12 @@ impl Machine {
         self.stop.is_some()
     }
 
+    /// Nothing that was asked for is still to be done.
+    pub const fn is_at_rest(&self) -> bool {
+        let launching = self.launching.is_some() || self.launch_out || self.launch_again;
+        !launching && self.stop.is_none() && self.releasing.is_none()
+    }
+
     /// The instance that was seen last.
     pub const fn instance(&self) -> Option<&Instance> {
         self.instance.as_ref()

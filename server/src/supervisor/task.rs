@@ -117,6 +117,10 @@ pub struct Task {
     /// What the store was told of this run's end and of its start.
     noted: (Option<RunEnd>, Vec<PhaseTime>),
     follower: Option<Follower>,
+    /// A command that an earlier dashboard took and did not carry out.
+    resume: Option<(Verb, Timestamp)>,
+    /// A command is being carried out.
+    commanded: bool,
     /// The switch.
     auto_start: bool,
     /// Why its own health check failed last.
@@ -170,6 +174,7 @@ impl Task {
         let wish = store.wish(&config.name).unwrap_or(Wish::Stopped);
         let auto_start = config.auto_start.unwrap_or_else(|| store.auto_start(&config.name));
         let kept = store.kept_image(&config.name);
+        let resume = store.pending(&config.name, Timestamp::now());
         let launched = store.launched(&config.name);
         let memory = store.memory(&config.name);
         let handle = Handle { mail: mail.clone(), feed: feed.clone(), settled: settled_seen };
@@ -212,6 +217,8 @@ impl Task {
             run: None,
             noted: (None, Vec::new()),
             follower: None,
+            resume,
+            commanded: false,
             version: None,
             probing: false,
             probed: false,
@@ -261,15 +268,34 @@ impl Task {
             };
             if let Some(observation) = observation {
                 self.observe(observation);
+                self.resume();
             }
         }
         self.follower = None;
         self.jobs.shutdown().await;
     }
 
+    /// Carries out what an earlier dashboard took and did not live to do, once it is seen how things are.
+    fn resume(&mut self) {
+        let Some((verb, asked)) = self.resume.take_if(|_| !self.machine.is_away()) else { return };
+        let since = self.machine.instance().filter(|_| self.machine.is_up()).map(|i| i.id.started_ns);
+        let done =
+            verb == Verb::Restart && since.is_some_and(|started| Timestamp::from_nanos(started) >= asked);
+        if done {
+            self.store.set_pending(&self.config.name, None);
+            return;
+        }
+        tracing::info!(service = %self.config.name, ?verb, "what was asked for before the dashboard ended is done now");
+        self.commanded = true;
+        self.observe(Observation::Command(verb));
+    }
+
     fn open(&mut self, mail: Mail) -> Option<Observation> {
         match mail {
-            Mail::Command(verb) => Some(Observation::Command(verb)),
+            Mail::Command(verb) => {
+                (self.resume, self.commanded) = (None, true);
+                Some(Observation::Command(verb))
+            }
             Mail::Smoke => {
                 self.smoke();
                 None
@@ -406,6 +432,10 @@ impl Task {
         }
         if let Some(verdict) = self.judge() {
             self.machine.next(verdict, Timestamp::now());
+        }
+        if self.commanded && self.machine.is_at_rest() {
+            self.commanded = false;
+            self.store.set_pending(&self.config.name, None);
         }
         if self.machine.is_stopping() != stopping {
             let instance = self.machine.instance().filter(|_| !stopping).map(|i| i.id.key());
