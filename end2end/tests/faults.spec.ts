@@ -199,6 +199,7 @@ test(`a walk of ${STEPS} steps from seed ${SEED}: the state is true, no line is 
       if (!(await STEPS_OF_LIFE[name]!(dash, model))) continue;
       done.push(name);
       await settled(dash, model);
+      done.push(`${done.pop()} (run ${model.runsSeen.at(-1) ?? "none"})`);
       // Somebody comes and goes.
       if (dice.roll(4) === 0) {
         await viewer?.close();
