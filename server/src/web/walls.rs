@@ -26,7 +26,8 @@ impl Hosts {
         Self(Arc::new(further))
     }
 
-    fn allows(&self, authority: &str) -> bool {
+    /// Whether a host, with or without a port, is one of ours.
+    pub fn allows(&self, authority: &str) -> bool {
         let host = host_of(authority).to_ascii_lowercase();
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         host == "localhost"
@@ -47,7 +48,7 @@ fn host_of(authority: &str) -> &str {
 }
 
 /// Whether a request comes from our own page, or from no page at all.
-fn same_origin(headers: &HeaderMap, authority: &str) -> bool {
+fn same_origin(headers: &HeaderMap, authority: &str, secure: bool) -> bool {
     if let Some(site) = headers.get("sec-fetch-site") {
         return site == "same-origin" || site == "none";
     }
@@ -58,7 +59,12 @@ fn same_origin(headers: &HeaderMap, authority: &str) -> bool {
             .to_str()
             .ok()
             .and_then(|o| o.split_once("://"))
-            .is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(authority)),
+            .is_some_and(|(scheme, rest)| {
+                let (ours, port) = if secure { ("https", ":443") } else { ("http", ":80") };
+                // A browser leaves out the port that goes without saying; a proxy may not.
+                let bare = |host: &str| host.strip_suffix(port).unwrap_or(host).to_ascii_lowercase();
+                scheme == ours && bare(rest) == bare(authority)
+            }),
     }
 }
 
@@ -101,7 +107,7 @@ pub async fn guard(
     }
     let safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     let guarded = !safe || request.uri().path() == "/api/stream";
-    if guarded && !same_origin(request.headers(), &authority) {
+    if guarded && !same_origin(request.headers(), &authority, Client::of(request.extensions()).secure) {
         tracing::warn!(path = %request.uri().path(), "refused a request from another site");
         refused("it came from another site");
         return with_headers(
@@ -136,12 +142,17 @@ pub async fn body_size(request: Request, next: Next) -> Response {
 }
 
 /// What a browser may do with our answers. The page brings its own policy, with its nonce.
+<<<<<<< HEAD
 fn with_headers(mut response: Response) -> Response {
     const HEADERS: [(HeaderName, &str); 6] = [
         (
             HeaderName::from_static("permissions-policy"),
             "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
         ),
+=======
+pub fn with_headers(mut response: Response) -> Response {
+    const HEADERS: [(HeaderName, &str); 5] = [
+>>>>>>> 5d7fd3a (Connections are taken in by a room of their own: limits, TLS, trusted proxies)
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),
         (header::REFERRER_POLICY, "same-origin"),
@@ -202,7 +213,7 @@ mod tests {
                     )
                 })
                 .collect();
-            same_origin(&headers, "127.0.0.1:3000")
+            same_origin(&headers, "127.0.0.1:3000", false)
         };
         assert!(with(&[]));
         assert!(with(&[("origin", "http://127.0.0.1:3000")]));
@@ -212,6 +223,7 @@ mod tests {
             &[("origin", "http://evil.example")][..],
             &[("origin", "null")],
             &[("origin", "http://127.0.0.1:3001")],
+            &[("origin", "https://127.0.0.1:3000")],
             &[("sec-fetch-site", "cross-site")],
             &[("sec-fetch-site", "same-site"), ("origin", "http://127.0.0.1:3000")],
         ] {
