@@ -55,6 +55,10 @@ fn main() -> ExitCode {
         }
     };
     if arguments.check_config {
+        if let Err(wrong) = certificates(&config) {
+            eprintln!("{wrong}");
+            return ExitCode::from(2);
+        }
         return print_config(&config);
     }
     allow_files();

@@ -55,7 +55,9 @@ pub fn forbidden_host(host: &str) -> bool {
         return forbidden(ip);
     }
     let name = bare.trim_end_matches('.').to_ascii_lowercase();
-    NAMES.iter().any(|known| name.strip_suffix(known).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')))
+    NAMES
+        .iter()
+        .any(|known| name.strip_suffix(known).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')))
 }
 
 /// Where a host is; an error if any of its addresses is never asked.

@@ -127,7 +127,9 @@ mod tests {
 
     #[test]
     fn what_is_no_network_is_refused_with_what_is_allowed() {
-        for bad in ["proxy.lan", "10.0.0.0/33", "::/129", "10.0.0/8", "10.0.0.1/", "10.0.0.1/+8", "10.0.0.1:80", "*"] {
+        for bad in
+            ["proxy.lan", "10.0.0.0/33", "::/129", "10.0.0/8", "10.0.0.1/", "10.0.0.1/+8", "10.0.0.1:80", "*"]
+        {
             let error = Networks::parse(bad).expect_err(bad);
             assert!(error.contains("allowed"), "{error}");
         }

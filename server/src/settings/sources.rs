@@ -380,8 +380,11 @@ impl Sources {
             file.dashboard.tls_cert.clone(),
         );
         let tls_cert = reader.read("SERVICES_TLS_CERT", picked, None, file_path);
-        let picked =
-            reader.pick(Some("SERVICES_TLS_KEY"), self.flags.tls_key.as_ref(), file.dashboard.tls_key.clone());
+        let picked = reader.pick(
+            Some("SERVICES_TLS_KEY"),
+            self.flags.tls_key.as_ref(),
+            file.dashboard.tls_key.clone(),
+        );
         let tls_key = reader.read("SERVICES_TLS_KEY", picked, None, file_path);
         for (one, other, given) in [
             ("SERVICES_TLS_CERT", "SERVICES_TLS_KEY", tls_cert.value.is_some() && tls_key.value.is_none()),

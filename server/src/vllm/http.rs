@@ -4,9 +4,9 @@
 use crate::reach::{self, Resolver};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
-use hyper::body::Incoming;
 use std::time::Duration;
 
 /// The longest body that is read.
@@ -166,7 +166,9 @@ mod tests {
         for status in [301, 302, 303, 307, 308] {
             let to = format!("{elsewhere}/latest/meta-data");
             let status = StatusCode::from_u16(status).expect("a status");
-            let base = serve(Router::new().fallback(any(move || async move { (status, [(header::LOCATION, to)]) }))).await;
+            let base =
+                serve(Router::new().fallback(any(move || async move { (status, [(header::LOCATION, to)]) })))
+                    .await;
             let http = Http::default();
             let got = http.get(&base, "/health", Some("secret"), LIMIT).await.map(|(status, _)| status);
             assert_eq!(got, Ok(status.as_u16()));

@@ -55,16 +55,14 @@ fn same_origin(headers: &HeaderMap, authority: &str, secure: bool) -> bool {
     match headers.get(header::ORIGIN) {
         // Not a browser, or one so old that nothing can be told: a Host of ours is all that can be asked.
         None => true,
-        Some(origin) => origin
-            .to_str()
-            .ok()
-            .and_then(|o| o.split_once("://"))
-            .is_some_and(|(scheme, rest)| {
+        Some(origin) => {
+            origin.to_str().ok().and_then(|o| o.split_once("://")).is_some_and(|(scheme, rest)| {
                 let (ours, port) = if secure { ("https", ":443") } else { ("http", ":80") };
                 // A browser leaves out the port that goes without saying; a proxy may not.
                 let bare = |host: &str| host.strip_suffix(port).unwrap_or(host).to_ascii_lowercase();
                 scheme == ours && bare(rest) == bare(authority)
-            }),
+            })
+        }
     }
 }
 

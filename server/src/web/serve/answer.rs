@@ -1,7 +1,7 @@
 //! The body of an answer on its way out.
 //!
 //! Over HTTP/2 a socket that moves proves nothing: one stream of many can be held back by a peer that opens no window for
-//! it. So each body notes since when its last piece has not been taken; pieces are small enough that a slow line takes one
+//! it. So each body notes for how long its last piece has not been taken; pieces are small enough that a slow line takes one
 //! within the limit.
 
 use super::seats::Ticket;
@@ -12,7 +12,6 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 /// The largest piece that is given to HTTP/2 at once.
 const PIECE: usize = 32 << 10;
@@ -34,11 +33,11 @@ impl Bodies {
         pace
     }
 
-    /// Whether a body has not been taken from for so long.
-    pub fn exceed(&self, limit: Duration) -> bool {
+    /// Looks again: whether a body was not taken from at more than so many looks in a row.
+    pub fn exceed(&self, looks: u32) -> bool {
         let mut list = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         list.retain(|old| old.strong_count() > 0);
-        list.iter().filter_map(Weak::upgrade).any(|pace| pace.exceeds(limit))
+        list.iter().filter_map(Weak::upgrade).fold(false, |any, pace| pace.exceeds(looks) || any)
     }
 }
 
@@ -66,7 +65,10 @@ impl HttpBody for Answer {
     type Data = Bytes;
     type Error = axum::Error;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let this = self.get_mut();
         let Some((rest, pace)) = &mut this.split else { return Pin::new(&mut this.body).poll_frame(cx) };
         // Whoever asks for more has taken what it had.

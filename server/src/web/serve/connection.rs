@@ -29,6 +29,9 @@ const STREAMS: u32 = 100;
 /// A peer that says nothing is asked whether it is still there.
 const PING: Duration = Duration::from_secs(20);
 
+/// How often within the limit a peer that takes nothing is looked at.
+const LOOKS: u32 = 8;
+
 /// What a connection needs to answer.
 #[derive(Clone)]
 pub struct Desk {
@@ -103,7 +106,7 @@ impl Desk {
     {
         let Limits { idle, stuck, .. } = self.door.limits;
         let mut connection = pin!(connection);
-        let mut look = tokio::time::interval((stuck / 8).max(Duration::from_millis(10)));
+        let mut look = tokio::time::interval((stuck / LOOKS).max(Duration::from_millis(10)));
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let (mut leaving, mut busy_at) = (false, Instant::now());
         loop {
@@ -123,7 +126,7 @@ impl Desk {
                     connection.as_mut().part();
                 }
                 _ = look.tick() => {
-                    if seat.pace().exceeds(stuck) || bodies.is_some_and(|bodies| bodies.exceed(stuck)) {
+                    if seat.pace().exceeds(LOOKS) || bodies.is_some_and(|bodies| bodies.exceed(LOOKS)) {
                         tracing::debug!(peer = %self.peer, "let go: it takes nothing");
                         return;
                     }

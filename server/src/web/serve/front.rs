@@ -32,7 +32,12 @@ const HOPS: usize = 16;
 ///
 /// # Errors
 /// The request says two things at once, or nothing that can be answered.
-pub fn admit<B>(request: &mut Request<B>, peer: IpAddr, secure: bool, proxies: &Networks) -> Result<(), Problem> {
+pub fn admit<B>(
+    request: &mut Request<B>,
+    peer: IpAddr,
+    secure: bool,
+    proxies: &Networks,
+) -> Result<(), Problem> {
     if *request.method() == Method::CONNECT {
         return Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "Wrong method", "this is no proxy"));
     }
@@ -95,7 +100,8 @@ fn one_host<B>(request: &Request<B>) -> Result<Option<HeaderValue>, Problem> {
 fn join_cookies(headers: &mut HeaderMap) -> Result<(), Problem> {
     let all: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
     if all.len() > 1 {
-        let joined = HeaderValue::from_bytes(&all.join(&b"; "[..])).map_err(|_| bad("the cookies are not understood"))?;
+        let joined = HeaderValue::from_bytes(&all.join(&b"; "[..]))
+            .map_err(|_| bad("the cookies are not understood"))?;
         headers.insert(header::COOKIE, joined);
     }
     Ok(())
@@ -174,20 +180,30 @@ mod tests {
     #[test]
     fn a_trusted_proxy_is_believed() {
         let told_by = |headers: &[(&str, &str)]| {
-            let all: Vec<(&str, &str)> = [("host", "127.0.0.1:3000")].iter().chain(headers).copied().collect();
+            let all: Vec<(&str, &str)> =
+                [("host", "127.0.0.1:3000")].iter().chain(headers).copied().collect();
             told("10.0.0.7", &all)
         };
         for (headers, ip, secure, host) in [
             (&[][..], "10.0.0.7", false, "127.0.0.1:3000"),
             (
-                &[("x-forwarded-for", "203.0.113.9"), ("x-forwarded-proto", "https"), ("x-forwarded-host", "box.lan")],
+                &[
+                    ("x-forwarded-for", "203.0.113.9"),
+                    ("x-forwarded-proto", "https"),
+                    ("x-forwarded-host", "box.lan"),
+                ],
                 "203.0.113.9",
                 true,
                 "box.lan",
             ),
             // The client wrote the first; the proxies added the others.
             (&[("x-forwarded-for", "127.0.0.1, 203.0.113.9")], "203.0.113.9", false, "127.0.0.1:3000"),
-            (&[("x-forwarded-for", "1.2.3.4, 203.0.113.9, 10.1.1.1")], "203.0.113.9", false, "127.0.0.1:3000"),
+            (
+                &[("x-forwarded-for", "1.2.3.4, 203.0.113.9, 10.1.1.1")],
+                "203.0.113.9",
+                false,
+                "127.0.0.1:3000",
+            ),
             (
                 &[("x-forwarded-for", "1.2.3.4"), ("x-forwarded-for", "203.0.113.9,10.1.1.1")],
                 "203.0.113.9",
@@ -220,7 +236,10 @@ mod tests {
         assert_eq!(absolute.headers()[header::HOST], "localhost:3000");
         let mut alone = request("https://box.lan/x", &[]);
         admit(&mut alone, peer, true, &none).expect("admitted");
-        assert_eq!((alone.uri().to_string().as_str(), &alone.headers()[header::HOST]), ("/x", &"box.lan".parse().expect("a value")));
+        assert_eq!(
+            (alone.uri().to_string().as_str(), &alone.headers()[header::HOST]),
+            ("/x", &"box.lan".parse().expect("a value"))
+        );
         for (uri, headers) in [
             ("http://localhost:3000/", &[("host", "evil.example")][..]),
             ("/", &[("host", "localhost"), ("host", "localhost")]),

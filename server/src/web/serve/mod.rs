@@ -137,7 +137,12 @@ pub async fn serve(listener: TcpListener, app: Router, door: Door, stop: Cancell
             refuse(&socket, door.tls.is_some());
             continue;
         };
-        let desk = Desk { app: app.clone(), door: door.clone(), peer: peer.ip().to_canonical(), tasks: tasks.clone() };
+        let desk = Desk {
+            app: app.clone(),
+            door: door.clone(),
+            peer: peer.ip().to_canonical(),
+            tasks: tasks.clone(),
+        };
         let cut = cut.clone();
         tasks.spawn(async move { cut.run_until_cancelled(welcome(socket, desk, seat)).await });
     }

@@ -15,7 +15,8 @@ const SAID: &str = "This address speaks HTTPS alone: ask with https:// instead o
 
 /// Answers one request.
 pub async fn answer(socket: TcpStream, desk: &Desk, seat: &Seat) {
-    let service = service_fn(|request: Request<Incoming>| async move { Ok::<_, Infallible>(way(&request, desk)) });
+    let service =
+        service_fn(|request: Request<Incoming>| async move { Ok::<_, Infallible>(way(&request, desk)) });
     let connection =
         first_version(&desk.door.limits).keep_alive(false).serve_connection(TokioIo::new(socket), service);
     // A request's head and an answer that fits into the system's buffer.

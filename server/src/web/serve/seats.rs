@@ -63,7 +63,8 @@ impl Taken {
     fn make_room(&mut self, of: Option<IpAddr>) -> bool {
         let found = of.map_or_else(
             || {
-                let crowd = self.by_address.iter().max_by_key(|(_, theirs)| theirs.len()).map(|(place, _)| *place);
+                let crowd =
+                    self.by_address.iter().max_by_key(|(_, theirs)| theirs.len()).map(|(place, _)| *place);
                 crowd
                     .and_then(|place| self.idle_of(place))
                     .or_else(|| self.by_address.keys().find_map(|place| self.idle_of(*place)))

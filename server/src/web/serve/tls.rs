@@ -53,7 +53,10 @@ impl Certificates {
     ///
     /// # Errors
     /// It speaks none that we do.
-    pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S) -> std::io::Result<TlsStream<S>> {
+    pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: S,
+    ) -> std::io::Result<TlsStream<S>> {
         let config = self.current.read().unwrap_or_else(PoisonError::into_inner).config.clone();
         TlsAcceptor::from(config).accept(stream).await
     }
@@ -106,11 +109,18 @@ fn read(cert: &Path, key: &Path) -> Result<ServerConfig, String> {
         return Err(wrong(CERT, cert, "it holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)"));
     }
     let bytes = contents(key).map_err(|error| wrong(KEY, key, &error))?;
-    let secret = PrivateKeyDer::from_pem_slice(&bytes)
-        .map_err(|_| wrong(KEY, key, "it holds no key in PEM form without a password (-----BEGIN PRIVATE KEY-----)"))?;
+    let secret = PrivateKeyDer::from_pem_slice(&bytes).map_err(|_| {
+        wrong(KEY, key, "it holds no key in PEM form without a password (-----BEGIN PRIVATE KEY-----)")
+    })?;
     let provider = Arc::new(ring::default_provider());
     let signs = provider.key_provider.load_private_key(secret.clone_key());
-    signs.map_err(|_| wrong(KEY, key, "its kind of key is not supported: allowed are RSA, ECDSA (P-256, P-384, P-521) and Ed25519"))?;
+    signs.map_err(|_| {
+        wrong(
+            KEY,
+            key,
+            "its kind of key is not supported: allowed are RSA, ECDSA (P-256, P-384, P-521) and Ed25519",
+        )
+    })?;
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?

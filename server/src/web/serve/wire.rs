@@ -1,56 +1,42 @@
-//! A socket that knows since when its peer takes nothing.
+//! A socket that knows for how long its peer has taken nothing.
 
 use std::io::{IoSlice, Result};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::Instant;
 
-/// Since when somebody is waited for.
-#[derive(Debug)]
+/// For how many looks in a row somebody is waited for. Looks are counted, not time: a machine that slept has not waited.
+#[derive(Debug, Default)]
 pub struct Pace {
-    begun: Instant,
-    /// Milliseconds from then on, and one more; 0 when nobody is waited for.
-    since: AtomicU64,
-}
-
-impl Default for Pace {
-    fn default() -> Self {
-        Self { begun: Instant::now(), since: AtomicU64::new(0) }
-    }
+    waits: AtomicBool,
+    looks: AtomicU32,
 }
 
 impl Pace {
-    /// The peer is waited for, from now on if it was not before.
+    /// The peer is waited for.
     pub fn wait(&self) {
-        if !self.waits() {
-            let now = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
-            self.since.store(now + 1, Ordering::Relaxed);
-        }
+        self.waits.store(true, Ordering::Relaxed);
     }
 
     /// The peer has moved.
     pub fn moves(&self) {
         if self.waits() {
-            self.since.store(0, Ordering::Relaxed);
+            self.looks.store(0, Ordering::Relaxed);
+            self.waits.store(false, Ordering::Relaxed);
         }
     }
 
     /// Whether the peer is waited for.
     pub fn waits(&self) -> bool {
-        self.since.load(Ordering::Relaxed) != 0
+        self.waits.load(Ordering::Relaxed)
     }
 
-    /// Whether the peer has been waited for so long.
-    pub fn exceeds(&self, limit: Duration) -> bool {
-        match self.since.load(Ordering::Relaxed) {
-            0 => false,
-            since => self.begun.elapsed().saturating_sub(Duration::from_millis(since - 1)) >= limit,
-        }
+    /// Looks again: whether the peer was waited for at more than so many looks in a row.
+    pub fn exceeds(&self, looks: u32) -> bool {
+        self.waits() && self.looks.fetch_add(1, Ordering::Relaxed) >= looks
     }
 }
 
