@@ -6,7 +6,8 @@ const QUIET: &[u8] = b"GET /quiet HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 #[tokio::test]
 async fn a_flood_that_says_nothing_keeps_nobody_out_and_holds_no_more_than_its_share() {
-    let served = start(door(Limits { of_neighbour: 40, ..Limits::default() })).await;
+    let limits = Limits { of_neighbour: 40, head: LONG * 10, ..Limits::default() };
+    let served = start(door(limits)).await;
     let mut flood = Vec::new();
     for _ in 0..300 {
         flood.push(served.connect().await);
