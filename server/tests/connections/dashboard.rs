@@ -16,7 +16,10 @@ pub struct Dashboard {
     pub address: SocketAddr,
     /// What it said of where it is.
     pub told: String,
-    pub folder: TempDir,
+    /// Gone with it.
+    _folder: TempDir,
+    /// Services that run beside it, and must not outlive it.
+    own: Vec<&'static str>,
 }
 
 /// One answer.
@@ -74,7 +77,7 @@ impl Dashboard {
         // What it may say later shall not stop it.
         std::thread::spawn(move || lines.for_each(drop));
         let address = told.rsplit_once("://").expect("an address").1.parse().expect("an address");
-        Self { child, address, told, folder }
+        Self { child, address, told, _folder: folder, own: Vec::new() }
     }
 
     /// A connection from one of loopback's addresses; small where little shall fit into the system's buffers.
@@ -94,8 +97,10 @@ impl Dashboard {
 
     /// One request with these further headers, on a connection of its own.
     pub fn ask(&self, from: Ipv4Addr, what: &str, headers: &str) -> Answer {
-        let host = if headers.to_ascii_lowercase().contains("host: ") { "" } else { "Host: localhost\r\n" };
-        let mut stream = self.connect(from, false).expect("connected");
+        let host = if headers.starts_with("Host: ") { "" } else { "Host: localhost\r\n" };
+        let Ok(mut stream) = self.connect(from, false) else {
+            return Answer { status: 0, body: String::new() };
+        };
         // A refusal may come before the request is read.
         let _ = stream
             .write_all(format!("{what} HTTP/1.1\r\n{host}{headers}Connection: close\r\n\r\n").as_bytes());
@@ -115,6 +120,24 @@ impl Dashboard {
         self.ask(Ipv4Addr::LOCALHOST, &format!("POST {path}"), "Content-Length: 0\r\n")
     }
 
+    /// Starts a service that ends with this dashboard, however the test ends.
+    pub fn run(&mut self, service: &'static str) {
+        self.own.push(service);
+        assert_eq!(self.post(&format!("/api/services/{service}/start")).status, 202);
+    }
+
+    fn end_services(&mut self) {
+        let end = Instant::now() + LIMIT;
+        for service in std::mem::take(&mut self.own) {
+            self.post(&format!("/api/services/{service}/stop"));
+            let running =
+                || !self.get(&format!("/api/services/{service}")).body.contains("\"state\":\"stopped\"");
+            while running() && Instant::now() < end {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+    }
+
     /// Files that it has open.
     pub fn files(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("its files").count()
@@ -129,6 +152,7 @@ impl Dashboard {
 
     /// Ends it as a service manager does; its exit code.
     pub fn stop(mut self) -> Option<i32> {
+        self.end_services();
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("signalled");
         until("it ends", || self.child.try_wait().expect("a child").is_some());
@@ -138,6 +162,9 @@ impl Dashboard {
 
 impl Drop for Dashboard {
     fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            self.end_services();
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
