@@ -59,7 +59,7 @@ impl Default for Limits {
         Self {
             connections: 4096,
             of_one: 256,
-            of_neighbour: 2048,
+            of_neighbour: 1024,
             greeting: Duration::from_secs(10),
             head: Duration::from_secs(20),
             idle: Duration::from_secs(90),
