@@ -24,6 +24,8 @@ use tower::Service;
 
 /// The longest head of a request: its first line and all headers.
 const HEAD: usize = 32 << 10;
+/// What is kept of an answer until the peer takes it, beside the piece at hand.
+const BUFFER: usize = 64 << 10;
 /// Requests at the same time over one connection.
 const STREAMS: u32 = 100;
 /// A peer that says nothing is asked whether it is still there.
@@ -144,7 +146,11 @@ impl Desk {
 /// HTTP/1.1 within the limits.
 pub fn first_version(limits: &Limits) -> http1::Builder {
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(limits.head).max_header_size(HEAD);
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head)
+        .max_header_size(HEAD)
+        .max_buf_size(BUFFER);
     builder
 }
 
