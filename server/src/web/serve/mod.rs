@@ -20,8 +20,8 @@ use crate::settings::Networks;
 use axum::Router;
 use connection::Desk;
 use seats::{Seat, Seats};
-use std::io::ErrorKind;
-use std::net::SocketAddr;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -134,7 +134,7 @@ pub async fn serve(listener: TcpListener, app: Router, door: Door, stop: Cancell
         };
         let Some(seat) = seats.take(peer.ip(), &stop) else {
             refusals.note(peer);
-            refuse(&socket, door.tls.is_some());
+            refuse(socket, door.tls.is_some());
             continue;
         };
         let desk = Desk {
@@ -200,12 +200,14 @@ async fn welcome(socket: TcpStream, desk: Desk, seat: Seat) {
 }
 
 /// Says that there is no room, if that takes no time.
-fn refuse(socket: &TcpStream, tls: bool) {
+fn refuse(socket: TcpStream, tls: bool) {
     const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain\r\nconnection: close\r\nretry-after: 5\r\ncontent-length: 54\r\n\r\nThere are too many connections from here; close some.\n";
     // Whoever speaks TLS would not understand it.
-    if !tls {
-        let _ = socket.try_write(FULL);
-    }
+    let Some(mut socket) = socket.into_std().ok().filter(|_| !tls) else { return };
+    // It does not wait; and what came is read, or closing would take back what is said.
+    let _ = socket.write(FULL);
+    let _ = socket.shutdown(Shutdown::Write);
+    let _ = socket.read(&mut [0; 4096]);
 }
 
 /// Connections that were refused, told now and then.
