@@ -37,7 +37,8 @@ impl Bodies {
     pub fn exceed(&self, looks: u32) -> bool {
         let mut list = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         list.retain(|old| old.strong_count() > 0);
-        list.iter().filter_map(Weak::upgrade).fold(false, |any, pace| pace.exceeds(looks) || any)
+        // All of them are looked at, whatever the first says.
+        list.iter().filter_map(Weak::upgrade).filter(|pace| pace.exceeds(looks)).count() > 0
     }
 }
 
