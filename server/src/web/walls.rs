@@ -140,17 +140,12 @@ pub async fn body_size(request: Request, next: Next) -> Response {
 }
 
 /// What a browser may do with our answers. The page brings its own policy, with its nonce.
-<<<<<<< HEAD
-fn with_headers(mut response: Response) -> Response {
+pub fn with_headers(mut response: Response) -> Response {
     const HEADERS: [(HeaderName, &str); 6] = [
         (
             HeaderName::from_static("permissions-policy"),
             "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
         ),
-=======
-pub fn with_headers(mut response: Response) -> Response {
-    const HEADERS: [(HeaderName, &str); 5] = [
->>>>>>> 5d7fd3a (Connections are taken in by a room of their own: limits, TLS, trusted proxies)
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),
         (header::REFERRER_POLICY, "same-origin"),
@@ -196,6 +191,28 @@ mod tests {
             "box.lan.evil",
         ] {
             assert!(!hosts.allows(foreign), "{foreign}");
+        }
+    }
+
+    #[test]
+    fn the_scheme_counts_and_the_port_that_goes_without_saying_does_not() {
+        let same = |origin: &str, authority: &str, secure: bool| {
+            let value = HeaderValue::from_str(origin).expect("a value");
+            same_origin(&HeaderMap::from_iter([(header::ORIGIN, value)]), authority, secure)
+        };
+        assert!(same("https://box.lan", "box.lan", true));
+        assert!(same("https://box.lan", "BOX.lan:443", true));
+        assert!(same("http://box.lan", "box.lan:80", false));
+        assert!(same("https://box.lan:8443", "box.lan:8443", true));
+        for (origin, authority, secure) in [
+            ("http://box.lan", "box.lan", true),
+            ("https://box.lan", "box.lan", false),
+            ("https://box.lan", "box.lan:80", true),
+            ("https://box.lan:80", "box.lan", true),
+            ("https://box.lan:8443", "box.lan", true),
+            ("https://box.lan.evil", "box.lan", true),
+        ] {
+            assert!(!same(origin, authority, secure), "{origin} at {authority}");
         }
     }
 

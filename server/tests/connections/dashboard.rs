@@ -47,6 +47,7 @@ fn command(folder: &TempDir, env: &[(&str, &str)], toml: Option<&str>) -> Comman
         .env("LEPTOS_SITE_ROOT", site)
         .env("SERVICES_STATE_DIR", state)
         .env("SERVICES_ADDR", "127.0.0.1:0")
+        .env("SERVICES_NO_AUTH", "true")
         .env("SERVICES_CHECK_IMAGES", "false")
         .env("DOCKER_HOST", format!("unix://{}/none.sock", folder.path().display()))
         .env("VLLM_RUNTIME", "demo")
