@@ -99,3 +99,44 @@ test("a renewed certificate is taken up without a restart", { tag: "@no-engine" 
   await until("the new certificate", 100_000, async () => (await fingerprint(dash)) !== before);
   expect((await dash.ask("/healthz")).status).toBe(200);
 });
+
+const PASSWORD = "correct horse battery";
+const ACCOUNT = { SERVICES_ADMIN: "root", SERVICES_ADMIN_PASSWORD: PASSWORD };
+
+/** A sign-in as any program could send it. */
+const signIn = (dash: Dashboard, password: string, headers: Record<string, string> = {}) =>
+  dash.ask("/login", { method: "POST", headers: { "content-type": "application/x-www-form-urlencoded", ...headers }, body: `name=root&password=${encodeURIComponent(password)}` });
+
+test("whoever signs in over TLS has a cookie for this host and HTTPS alone", { tag: "@no-engine" }, async ({ page, dashboard, files }) => {
+  const dash = await dashboard({ accounts: true, env: { ...files.env, ...ACCOUNT } });
+  await page.goto(dash.url);
+  await page.getByLabel("Name").fill("root");
+  await page.getByLabel("Password").fill(PASSWORD);
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await expect(page).toHaveURL(`${dash.url}/`);
+  await expect(new Card(page).article).toBeVisible();
+  const cookies = (await page.context().cookies()).filter(({ name }) => name.startsWith("__Host-services-"));
+  expect(cookies.length).toBeGreaterThan(0);
+  for (const cookie of cookies) expect([cookie.secure, cookie.httpOnly, cookie.sameSite, cookie.path]).toEqual([true, true, "Strict", "/"]);
+});
+
+test("a proxy's word makes a request secure and names its client only where the proxy is trusted", { tag: "@no-engine" }, async ({ dashboard }) => {
+  const told = { "x-forwarded-proto": "https", "x-forwarded-for": "203.0.113.9" };
+  const names = (answer: { headers: Record<string, unknown> }) => String(answer.headers["set-cookie"]);
+  const behind = await dashboard({ accounts: true, env: { ...ACCOUNT, SERVICES_PROXIES: "127.0.0.1" } });
+  expect(names(await signIn(behind, PASSWORD, told))).toContain("__Host-services-");
+  expect(names(await signIn(behind, PASSWORD))).not.toContain("__Host-");
+  // Who guesses is limited by the address that the proxy tells, and others are not.
+  const from = (last: number) => ({ ...told, "x-forwarded-for": `203.0.113.${last}` });
+  let refused = 0;
+  for (let n = 0; n < 12; n++) if ((await signIn(behind, `wrong password ${n}`, from(9))).status === 429) refused++;
+  expect(refused).toBeGreaterThan(0);
+  expect((await signIn(behind, PASSWORD, from(9))).status).toBe(429);
+
+  const open = await dashboard({ accounts: true, env: ACCOUNT });
+  expect(names(await signIn(open, PASSWORD, told))).not.toContain("__Host-");
+  // Another address with each try is no way around the limit where nobody believes it.
+  const tries: number[] = [];
+  for (let n = 0; n < 12; n++) tries.push((await signIn(open, `wrong password ${n}`, from(n))).status);
+  expect(tries).toContain(429);
+});
