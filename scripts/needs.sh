@@ -14,7 +14,7 @@ lacking() {
 
 need_test_packages() {
 	local packages=() tool
-	for tool in dockerd:docker.io docker-registry:docker-registry ip:iproute2 dbus-daemon:dbus-daemon; do have "${tool%%:*}" || packages+=("${tool##*:}"); done
+	for tool in dockerd:docker.io docker-registry:docker-registry ip:iproute2 dbus-daemon:dbus-daemon openssl:openssl; do have "${tool%%:*}" || packages+=("${tool##*:}"); done
 	[ -x "$CHROMIUM" ] || packages+=(chromium)
 	# Debian 12's docker.io brings the client along, later Debians have it apart.
 	have docker || ! apt-cache show docker-cli >/dev/null 2>&1 || packages+=(docker-cli)

@@ -104,7 +104,7 @@ export class Dashboard {
   }
 
   get url() {
-    return `http://127.0.0.1:${this.port}`;
+    return `${this.env["SERVICES_TLS_CERT"] ? "https" : "http"}://127.0.0.1:${this.port}`;
   }
   get sim() {
     return new Sim(`http://127.0.0.1:${this.enginePort}`);

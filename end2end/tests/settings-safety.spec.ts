@@ -432,3 +432,16 @@ test("what settings say is text on the page, never markup", async ({ page, dashb
   await expect(page).not.toHaveTitle("owned");
   expect(await page.locator("main img").count()).toBe(0);
 });
+
+test("the form does not point the dashboard at a metadata service", { tag: "@no-engine" }, async ({ page, dashboard }) => {
+  const { dash, text } = await filed(dashboard);
+  await open(page, dash.url);
+  const form = page.getByRole("form", { name: "Configuration" });
+  for (const address of ["http://169.254.169.254/latest", "http://metadata.google.internal", "http://[fe80::1]:80", "http://100.100.100.200"]) {
+    await form.getByLabel("VLLM_API_URL", { exact: true }).fill(address);
+    await form.getByRole("button", { name: "Save", exact: true }).click();
+    await expect(form, address).toContainText("never a link-local address or a metadata service");
+    expect(await dash.toml(), address).toBe(text);
+    await page.reload();
+  }
+});

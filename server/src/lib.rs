@@ -10,6 +10,7 @@ pub mod health;
 pub mod history;
 pub mod install;
 pub mod logs;
+pub mod reach;
 pub mod redact;
 pub mod runtime;
 pub mod settings;

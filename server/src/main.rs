@@ -1,12 +1,12 @@
 //! Arguments → settings → wiring → serve → shut down.
 
-use axum::serve::ListenerExt;
 use clap::Parser;
 use leptos::config::LeptosOptions;
 use server::access::Access;
 use server::settings::{Config, ConfigError, Flags, Sources};
 use server::store::Store;
 use server::supervisor::Fleet;
+use server::web::serve::{Certificates, Door, Limits, serve as connections};
 use server::web::{Hosts, Site, router};
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -17,8 +17,6 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// How long open connections may take to end.
-const DRAIN: Duration = Duration::from_secs(3);
 /// How long the first page waits for the states of all services.
 const SETTLE: Duration = Duration::from_secs(3);
 
@@ -57,6 +55,10 @@ fn main() -> ExitCode {
         }
     };
     if arguments.check_config {
+        if let Err(wrong) = certificates(&config) {
+            eprintln!("{wrong}");
+            return ExitCode::from(2);
+        }
         return print_config(&config);
     }
     allow_files();
@@ -150,6 +152,14 @@ fn assets() -> Result<PathBuf, String> {
     })
 }
 
+/// The certificate, where one was named.
+fn certificates(config: &Config) -> Result<Option<Arc<Certificates>>, String> {
+    match (&config.dashboard.tls_cert.value, &config.dashboard.tls_key.value) {
+        (Some(cert), Some(key)) => Certificates::load(cert, key).map(|read| Some(Arc::new(read))),
+        _ => Ok(None),
+    }
+}
+
 async fn serve(config: Config, sources: Sources) -> Result<(), String> {
     let level = std::env::var("SERVICES_LOG").unwrap_or_else(|_| "info".to_owned());
     let level: tracing::Level = level.parse().map_err(|_| {
@@ -167,6 +177,7 @@ async fn serve(config: Config, sources: Sources) -> Result<(), String> {
     // Leptos renders on this runtime. An error would mean that it was told before: that is fine, too.
     let _ = any_spawner::Executor::init_tokio();
     let assets = assets()?;
+    let tls = certificates(&config)?;
     let address = config.dashboard.addr.value;
     let listener = TcpListener::bind(address)
         .await
@@ -195,36 +206,34 @@ async fn serve(config: Config, sources: Sources) -> Result<(), String> {
         .site_addr(address)
         .build();
     let site = Site::new(fleet.clone(), access.clone(), leptos, config.dashboard.links.clone(), stop.clone());
-    let app = router(site, Hosts::new(config.dashboard.hosts.value.clone()), &assets);
-    println!("Services is at http://{address}");
+    let hosts = Hosts::new(config.dashboard.hosts.value.clone());
+    let app = router(site, hosts.clone(), &assets);
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    println!("Services is at {scheme}://{address}");
     if access.is_open() {
         println!("Nobody signs in (--no-auth): whoever reaches this address may do everything.");
     } else if let Some(code) = access.setup_code() {
-        println!("There is no account yet. Open http://{address}/setup and give this code: {code}");
+        println!("There is no account yet. Open {scheme}://{address}/setup and give this code: {code}");
     }
-    if !address.ip().is_loopback() {
+    if !address.ip().is_loopback() && tls.is_none() {
         tracing::warn!(
             "{address} is reached by others: passwords travel in clear text unless a proxy in front speaks HTTPS"
         );
     }
     let _ = std::io::stdout().flush();
 
-    // A batch of lines goes when it is there: gathering is done before, and a delayed acknowledgement holds 40 ms.
-    let listener = listener.tap_io(|connection| {
-        let _ = connection.set_nodelay(true);
-    });
-    let server = axum::serve(listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
-    let mut server = tokio::spawn(async move { server.await });
+    let proxies = config.dashboard.proxies.value.clone();
+    let door = Door { tls, proxies, hosts, limits: Limits::default().within_files() };
+    let mut server = tokio::spawn(connections(listener, app, door, stop.clone()));
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
-        ended = &mut server => return ended.map_err(|e| e.to_string())?.map_err(|e| e.to_string()),
+        ended = &mut server => return ended.map_err(|e| e.to_string()),
     }
     tracing::info!("stopping; services go on");
     stop.cancel();
-    if tokio::time::timeout(DRAIN, &mut server).await.is_err() {
-        server.abort();
-    }
+    // It has a limit of its own.
+    let _ = server.await;
     fleet.shut_down().await;
     Ok(())
 }

@@ -6,9 +6,11 @@
 pub mod edit;
 pub mod fields;
 mod file;
+mod network;
 mod sources;
 mod value;
 
+pub use network::Networks;
 pub use sources::{Flags, Sources};
 pub use value::{ApiUrl, ContainerName, Fraction, Gpus, ImageRef, Secret, Sourced};
 
@@ -41,6 +43,12 @@ pub struct Dashboard {
     pub first_account: Option<FirstAccount>,
     /// Host names it answers to besides loopback's.
     pub hosts: Sourced<Vec<String>>,
+    /// Proxies that are believed when they tell who asks, and how.
+    pub proxies: Sourced<Networks>,
+    /// Its certificate, with those that lead to a root; with it, HTTPS is spoken.
+    pub tls_cert: Sourced<Option<PathBuf>>,
+    /// The key that goes with it.
+    pub tls_key: Sourced<Option<PathBuf>>,
     /// What it must remember.
     pub state_dir: Sourced<PathBuf>,
     /// The file with settings.
@@ -253,11 +261,16 @@ impl Dashboard {
             secret: false,
             origin: origin.clone(),
         };
+        let path = |path: &Sourced<Option<PathBuf>>| path.value.as_ref().map(|p| p.display().to_string());
+        let proxies = (!self.proxies.value.is_empty()).then(|| self.proxies.value.to_string());
         let hosts = (!self.hosts.value.is_empty()).then(|| self.hosts.value.join(","));
         vec![
             row("SERVICES_ADDR", Some(self.addr.value.to_string()), &self.addr.origin),
             row("SERVICES_NO_AUTH", Some(self.no_auth.value.to_string()), &self.no_auth.origin),
             row("SERVICES_HOSTS", hosts, &self.hosts.origin),
+            row("SERVICES_PROXIES", proxies, &self.proxies.origin),
+            row("SERVICES_TLS_CERT", path(&self.tls_cert), &self.tls_cert.origin),
+            row("SERVICES_TLS_KEY", path(&self.tls_key), &self.tls_key.origin),
             row(
                 "SERVICES_STATE_DIR",
                 Some(self.state_dir.value.display().to_string()),

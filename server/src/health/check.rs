@@ -1,5 +1,6 @@
 //! What a check says in the settings, read once.
 
+use crate::reach::{REFUSED, forbidden_host};
 use std::fmt;
 
 /// The longest text, and the longest word of a command.
@@ -70,6 +71,9 @@ pub enum CheckError {
     /// The address is not understood.
     #[error("{0:?} is not an address: allowed are a host name or address, ':' and a port from 1 to 65535")]
     Address(String),
+    /// A metadata service, or an address of the link.
+    #[error("{0:?} is not allowed: {REFUSED}")]
+    Forbidden(String),
     /// A command that only a shell would understand.
     #[error(
         "{0:?}: quotes and the characters | & ; < > $ ` \\ mean nothing here, there is no shell: write the command as a list of words"
@@ -95,6 +99,9 @@ impl Check {
         if let Some(rest) = text.strip_prefix("http://") {
             let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
             let (host, port) = address(authority, Some(80)).ok_or_else(|| CheckError::Address(shown()))?;
+            if forbidden_host(&host) {
+                return Err(CheckError::Forbidden(shown()));
+            }
             let plain =
                 |c: char| c.is_ascii_graphic() && !matches!(c, '#' | '"' | '<' | '>' | '\\' | '^' | '`');
             if !path.chars().all(plain) {
@@ -106,6 +113,9 @@ impl Check {
         }
         if let Some(rest) = text.strip_prefix("tcp://") {
             let (host, port) = address(rest, None).ok_or_else(|| CheckError::Address(shown()))?;
+            if forbidden_host(&host) {
+                return Err(CheckError::Forbidden(shown()));
+            }
             return Ok(Self::Tcp(TcpTarget { host, port }));
         }
         if let Some(rest) = text.strip_prefix("cmd:") {

@@ -8,6 +8,7 @@ mod command;
 
 pub use check::{Check, CheckError, HttpTarget, TcpTarget};
 
+use crate::reach;
 use crate::vllm::http::{Http, NoAnswer};
 use std::time::Duration;
 
@@ -32,7 +33,7 @@ pub enum Why {
     /// Nobody listens there, or whoever does hangs up without a word.
     #[error("nobody listens there")]
     Refused,
-    /// The name cannot be resolved, or there is no way to it.
+    /// The name cannot be resolved, or there is no way to it, or it leads where nothing is ever asked.
     #[error("cannot be reached: {detail}")]
     Unreachable {
         /// The system's words.
@@ -101,11 +102,15 @@ async fn get(target: &HttpTarget) -> Result<(), Why> {
         Err(NoAnswer::Refused) => Err(Why::Refused),
         Err(NoAnswer::Timeout) => Err(too_late()),
         Err(NoAnswer::Garbage) => Err(Why::Garbage),
+        Err(NoAnswer::Forbidden) => Err(Why::Unreachable { detail: reach::REFUSED.to_owned() }),
     }
 }
 
 async fn connect(target: &TcpTarget) -> Result<(), Why> {
-    let connecting = tokio::net::TcpStream::connect((target.host(), target.port()));
+    let connecting = async {
+        let found = reach::resolve(target.host(), target.port()).await?;
+        tokio::net::TcpStream::connect(found.as_slice()).await
+    };
     match tokio::time::timeout(LIMIT, connecting).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(match error.kind() {

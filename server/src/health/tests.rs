@@ -69,6 +69,14 @@ fn what_is_no_check_is_refused_with_what_is_allowed() {
     ] {
         assert!(matches!(Check::parse(text), Err(CheckError::Address(_))), "{text}");
     }
+    for text in [
+        "http://169.254.169.254/",
+        "tcp://169.254.1.1:80",
+        "tcp://[fe80::1]:80",
+        "http://metadata.google.internal/x",
+    ] {
+        assert!(matches!(Check::parse(text), Err(CheckError::Forbidden(_))), "{text}");
+    }
     for text in ["cmd:a | b", "cmd:a 'b c'", "cmd:echo $HOME"] {
         assert!(matches!(Check::parse(text), Err(CheckError::Shell(_))), "{text}");
     }
@@ -86,6 +94,17 @@ async fn statuses_from_200_to_399_are_healthy_and_others_are_named() {
     let down = get_answered("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n").await;
     assert_eq!(why(down), Why::Status { status: 503 });
     assert_eq!(why(get_answered("SSH-2.0-OpenSSH_9.2\r\n").await), Why::Garbage);
+}
+
+#[tokio::test]
+async fn a_host_that_turns_out_to_be_a_metadata_service_is_not_asked() {
+    // 169.254.169.254, as only the system's resolver reads it.
+    for text in ["http://2852039166/", "tcp://2852039166:80", "tcp://0xa9fea9fe:80"] {
+        let Why::Unreachable { detail } = why(run(&Check::parse(text).unwrap()).await) else {
+            panic!("{text} was asked")
+        };
+        assert_eq!(detail, crate::reach::REFUSED, "{text}");
+    }
 }
 
 #[tokio::test]

@@ -27,6 +27,12 @@ pub struct DashboardTable {
     pub addr: Option<String>,
     /// `SERVICES_HOSTS`
     pub hosts: Option<Vec<String>>,
+    /// `SERVICES_PROXIES`
+    pub proxies: Option<Vec<String>>,
+    /// `SERVICES_TLS_CERT`
+    pub tls_cert: Option<String>,
+    /// `SERVICES_TLS_KEY`
+    pub tls_key: Option<String>,
     /// `DOCKER_HOST`
     pub docker_host: Option<String>,
     /// `SERVICES_NVML_LIBRARY`

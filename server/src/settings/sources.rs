@@ -1,6 +1,7 @@
 //! Puts the layers together.
 
 use super::file::{self, File, HealthKey, ServiceTable};
+use super::network::Networks;
 use super::value::{ApiUrl, ContainerName, Fraction, Gpus, ImageRef, Secret, Sourced};
 use super::{Config, ConfigError, Dashboard, FirstAccount, Kind, LogSettings, RuntimeChoice, ServiceConfig};
 use crate::health::Check;
@@ -22,6 +23,15 @@ pub struct Flags {
     /// Further host names to answer to, separated by commas [SERVICES_HOSTS]
     #[arg(long, value_name = "NAMES")]
     pub hosts: Option<String>,
+    /// Proxies to believe: addresses and networks, separated by commas [SERVICES_PROXIES]
+    #[arg(long, value_name = "ADDRESSES")]
+    pub proxies: Option<String>,
+    /// Certificate file (PEM, with its chain): HTTPS is spoken [SERVICES_TLS_CERT]
+    #[arg(long, value_name = "FILE")]
+    pub tls_cert: Option<String>,
+    /// The certificate's key file (PEM) [SERVICES_TLS_KEY]
+    #[arg(long, value_name = "FILE")]
+    pub tls_key: Option<String>,
     /// Folder for what must be remembered [SERVICES_STATE_DIR]
     #[arg(long, value_name = "FOLDER")]
     pub state_dir: Option<String>,
@@ -358,6 +368,33 @@ impl Sources {
         );
         let hosts = reader.read("SERVICES_HOSTS", picked, Vec::new(), hosts);
         let picked = reader.pick(
+            Some("SERVICES_PROXIES"),
+            self.flags.proxies.as_ref(),
+            file.dashboard.proxies.clone().map(|list| list.join(",")),
+        );
+        let proxies = reader.read("SERVICES_PROXIES", picked, Networks::default(), Networks::parse);
+        let file_path = |what: &str| if what.is_empty() { Ok(None) } else { path(what).map(Some) };
+        let picked = reader.pick(
+            Some("SERVICES_TLS_CERT"),
+            self.flags.tls_cert.as_ref(),
+            file.dashboard.tls_cert.clone(),
+        );
+        let tls_cert = reader.read("SERVICES_TLS_CERT", picked, None, file_path);
+        let picked = reader.pick(
+            Some("SERVICES_TLS_KEY"),
+            self.flags.tls_key.as_ref(),
+            file.dashboard.tls_key.clone(),
+        );
+        let tls_key = reader.read("SERVICES_TLS_KEY", picked, None, file_path);
+        for (one, other, given) in [
+            ("SERVICES_TLS_CERT", "SERVICES_TLS_KEY", tls_cert.value.is_some() && tls_key.value.is_none()),
+            ("SERVICES_TLS_KEY", "SERVICES_TLS_CERT", tls_key.value.is_some() && tls_cert.value.is_none()),
+        ] {
+            if given {
+                reader.wrong.push(format!("{other}: is not set, but {one} is: allowed are both or neither"));
+            }
+        }
+        let picked = reader.pick(
             Some("DOCKER_HOST"),
             self.flags.docker_host.as_ref(),
             file.dashboard.docker_host.clone(),
@@ -463,6 +500,9 @@ impl Sources {
                     no_auth,
                     first_account,
                     hosts,
+                    proxies,
+                    tls_cert,
+                    tls_key,
                     state_dir,
                     config,
                     docker_host,

@@ -125,3 +125,27 @@ fn addresses_are_read_strictly() {
         "http://[::1]:8000/base"
     );
 }
+
+#[test]
+fn a_certificate_and_proxies_come_from_flag_environment_and_file_like_everything_else() {
+    let toml = "[dashboard]\ntls_cert = \"/a/cert.pem\"\ntls_key = \"/a/key.pem\"\nproxies = [\"10.0.0.0/8\", \"::1\"]\n";
+    let flags = Flags { tls_key: Some("/c/key.pem".into()), ..Flags::default() };
+    let config = load(&[("SERVICES_TLS_CERT", "/b/cert.pem")], Some(toml), flags).expect("valid");
+    let report = config.dashboard.report();
+    for (name, value, origin) in [
+        ("SERVICES_TLS_CERT", "/b/cert.pem", Origin::Environment),
+        ("SERVICES_TLS_KEY", "/c/key.pem", Origin::Flag),
+        ("SERVICES_PROXIES", "10.0.0.0/8,::1", Origin::File),
+    ] {
+        let row = report.iter().find(|row| row.name == name).expect(name);
+        assert_eq!((row.value.as_deref(), &row.origin), (Some(value), &origin), "{name}");
+    }
+    assert!(config.dashboard.proxies.value.contain("10.1.2.3".parse().expect("an address")));
+    let nothing = load(&[("SERVICES_TLS_CERT", ""), ("SERVICES_TLS_KEY", "")], Some(toml), Flags::default());
+    assert!(nothing.expect("valid").dashboard.tls_cert.value.is_none(), "an empty value takes it away");
+    for (one, other) in [("SERVICES_TLS_CERT", "SERVICES_TLS_KEY"), ("SERVICES_TLS_KEY", "SERVICES_TLS_CERT")]
+    {
+        let ConfigError(wrong) = load(&[(one, "/x.pem")], None, Flags::default()).expect_err("half of it");
+        assert!(wrong.len() == 1 && wrong[0].starts_with(other) && wrong[0].contains(one), "{wrong:?}");
+    }
+}

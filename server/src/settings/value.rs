@@ -1,5 +1,6 @@
 //! Types of settings: each reads a text by what is allowed, and says so when it refuses.
 
+use crate::reach::{REFUSED, forbidden_host};
 use app::model::Origin;
 use std::fmt;
 
@@ -42,6 +43,9 @@ impl ApiUrl {
         let authority = uri.authority().ok_or(ALLOWED)?;
         if authority.as_str().contains('@') || rest.contains(['?', '#']) || authority.host().is_empty() {
             return Err(format!("{ALLOWED}, without user, query or fragment"));
+        }
+        if forbidden_host(authority.host()) {
+            return Err(format!("{REFUSED}; allowed is the address of an engine"));
         }
         let port = match authority.port() {
             Some(port) => port

@@ -56,7 +56,7 @@ pub async fn probe(http: &Http, base: &str, token: Option<&str>, ask_models: boo
             Some(PortHolder::Vllm { .. }) | None => Probe::Unwell(status),
             Some(other) => Probe::Other(other),
         },
-        Err(NoAnswer::Refused | NoAnswer::Timeout) => Probe::Silent,
+        Err(NoAnswer::Refused | NoAnswer::Timeout | NoAnswer::Forbidden) => Probe::Silent,
         Err(NoAnswer::Garbage) => Probe::Other(PortHolder::Unknown),
     }
 }
@@ -90,7 +90,7 @@ fn version_of(body: &[u8]) -> Option<String> {
 /// Says who listens at `base`, as far as HTTP tells. `None` when nobody does.
 pub async fn holder(http: &Http, base: &str) -> Option<PortHolder> {
     match http.get(base, "/api/version", None, LIMIT).await {
-        Err(NoAnswer::Refused) => return None,
+        Err(NoAnswer::Refused | NoAnswer::Forbidden) => return None,
         Ok((200, body)) => {
             if let Some(version) = version_of(&body) {
                 return Some(PortHolder::Ollama { version });

@@ -16,6 +16,7 @@ mod requests;
 mod rules;
 mod runs;
 mod search;
+pub mod serve;
 mod stream;
 mod walls;
 

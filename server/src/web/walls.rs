@@ -26,7 +26,8 @@ impl Hosts {
         Self(Arc::new(further))
     }
 
-    fn allows(&self, authority: &str) -> bool {
+    /// Whether a host, with or without a port, is one of ours.
+    pub fn allows(&self, authority: &str) -> bool {
         let host = host_of(authority).to_ascii_lowercase();
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         host == "localhost"
@@ -47,18 +48,21 @@ fn host_of(authority: &str) -> &str {
 }
 
 /// Whether a request comes from our own page, or from no page at all.
-fn same_origin(headers: &HeaderMap, authority: &str) -> bool {
+fn same_origin(headers: &HeaderMap, authority: &str, secure: bool) -> bool {
     if let Some(site) = headers.get("sec-fetch-site") {
         return site == "same-origin" || site == "none";
     }
     match headers.get(header::ORIGIN) {
         // Not a browser, or one so old that nothing can be told: a Host of ours is all that can be asked.
         None => true,
-        Some(origin) => origin
-            .to_str()
-            .ok()
-            .and_then(|o| o.split_once("://"))
-            .is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(authority)),
+        Some(origin) => {
+            origin.to_str().ok().and_then(|o| o.split_once("://")).is_some_and(|(scheme, rest)| {
+                let (ours, port) = if secure { ("https", ":443") } else { ("http", ":80") };
+                // A browser leaves out the port that goes without saying; a proxy may not.
+                let bare = |host: &str| host.strip_suffix(port).unwrap_or(host).to_ascii_lowercase();
+                scheme == ours && bare(rest) == bare(authority)
+            })
+        }
     }
 }
 
@@ -101,7 +105,7 @@ pub async fn guard(
     }
     let safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     let guarded = !safe || request.uri().path() == "/api/stream";
-    if guarded && !same_origin(request.headers(), &authority) {
+    if guarded && !same_origin(request.headers(), &authority, Client::of(request.extensions()).secure) {
         tracing::warn!(path = %request.uri().path(), "refused a request from another site");
         refused("it came from another site");
         return with_headers(
@@ -136,7 +140,7 @@ pub async fn body_size(request: Request, next: Next) -> Response {
 }
 
 /// What a browser may do with our answers. The page brings its own policy, with its nonce.
-fn with_headers(mut response: Response) -> Response {
+pub fn with_headers(mut response: Response) -> Response {
     const HEADERS: [(HeaderName, &str); 6] = [
         (
             HeaderName::from_static("permissions-policy"),
@@ -191,6 +195,28 @@ mod tests {
     }
 
     #[test]
+    fn the_scheme_counts_and_the_port_that_goes_without_saying_does_not() {
+        let same = |origin: &str, authority: &str, secure: bool| {
+            let value = HeaderValue::from_str(origin).expect("a value");
+            same_origin(&HeaderMap::from_iter([(header::ORIGIN, value)]), authority, secure)
+        };
+        assert!(same("https://box.lan", "box.lan", true));
+        assert!(same("https://box.lan", "BOX.lan:443", true));
+        assert!(same("http://box.lan", "box.lan:80", false));
+        assert!(same("https://box.lan:8443", "box.lan:8443", true));
+        for (origin, authority, secure) in [
+            ("http://box.lan", "box.lan", true),
+            ("https://box.lan", "box.lan", false),
+            ("https://box.lan", "box.lan:80", true),
+            ("https://box.lan:80", "box.lan", true),
+            ("https://box.lan:8443", "box.lan", true),
+            ("https://box.lan.evil", "box.lan", true),
+        ] {
+            assert!(!same(origin, authority, secure), "{origin} at {authority}");
+        }
+    }
+
+    #[test]
     fn another_site_is_told_from_our_page() {
         let with = |pairs: &[(&str, &str)]| {
             let headers: HeaderMap = pairs
@@ -202,7 +228,7 @@ mod tests {
                     )
                 })
                 .collect();
-            same_origin(&headers, "127.0.0.1:3000")
+            same_origin(&headers, "127.0.0.1:3000", false)
         };
         assert!(with(&[]));
         assert!(with(&[("origin", "http://127.0.0.1:3000")]));
@@ -212,6 +238,7 @@ mod tests {
             &[("origin", "http://evil.example")][..],
             &[("origin", "null")],
             &[("origin", "http://127.0.0.1:3001")],
+            &[("origin", "https://127.0.0.1:3000")],
             &[("sec-fetch-site", "cross-site")],
             &[("sec-fetch-site", "same-site"), ("origin", "http://127.0.0.1:3000")],
         ] {

@@ -53,7 +53,9 @@ pub(crate) static PARTS: PartWords = PartWords {
         _ => "",
     },
     allowed: |field| match field {
-        "VLLM_API_URL" => "http://HOST:PORT, such as http://localhost:11434",
+        "VLLM_API_URL" => {
+            "http://HOST:PORT, such as http://localhost:11434; never a link-local address or a metadata service of a cloud"
+        }
         "CUDA_VISIBLE_DEVICES" => "indices such as 0 or 0,1, UUIDs such as GPU-…, all or none",
         "GPU_MEMORY_UTILIZATION" => "a number greater than 0 and at most 1, such as 0.5",
         "VLLM_IMAGE" => "[REGISTRY/]NAME[:TAG], such as vllm/vllm-openai:latest",

@@ -57,7 +57,9 @@ pub(crate) static PARTS: PartWords = PartWords {
         _ => "",
     },
     allowed: |field| match field {
-        "VLLM_API_URL" => "http://ХОСТ:ПОРТ, например http://localhost:11434",
+        "VLLM_API_URL" => {
+            "http://ХОСТ:ПОРТ, например http://localhost:11434; никогда — адреса link-local и службы метаданных облаков"
+        }
         "CUDA_VISIBLE_DEVICES" => "номера (0 или 0,1), UUID (GPU-…), all или none",
         "GPU_MEMORY_UTILIZATION" => "число больше 0 и не больше 1, например 0.5",
         "VLLM_IMAGE" => "[РЕЕСТР/]ИМЯ[:ТЕГ], например vllm/vllm-openai:latest",
