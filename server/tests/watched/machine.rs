@@ -89,6 +89,8 @@ impl Machine {
             let _ = child.wait();
             panic!("it did not start: {first:?} {}", log.lock().expect("whole"));
         };
+        // It may say more: somebody listens until it ends.
+        std::thread::spawn(move || std::io::copy(&mut out, &mut std::io::sink()));
         Self { dir, child, address, log }
     }
 
