@@ -215,7 +215,7 @@ async fn deliver(
         match &outcome {
             Ok(()) => told += dropped,
             Err(why) => {
-                tracing::warn!(target_name = %target.name, kind = message.topic.as_str(), %why, "a notification was not sent")
+                tracing::warn!(target_name = %target.name, kind = message.topic.as_str(), %why, "a notification was not sent");
             }
         }
         board.change(&target.name, |last| {
