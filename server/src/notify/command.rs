@@ -35,7 +35,7 @@ pub fn command(words: &[String]) -> ExitCode {
         match name {
             Some(name) => eprintln!("there is no target {name:?}; there are: {}", known.join(", ")),
             None => {
-                eprintln!("there are no targets: add [[notify]] to services.toml, or set SERVICES_NOTIFY_URL")
+                eprintln!("there are no targets: add [[notify]] to services.toml, or set SERVICES_NOTIFY_URL");
             }
         }
         return ExitCode::FAILURE;
