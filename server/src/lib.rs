@@ -5,16 +5,19 @@
 
 pub mod access;
 pub mod backup;
+pub mod doctor;
 pub mod gpu;
 pub mod health;
 pub mod history;
 pub mod install;
 pub mod logs;
+pub mod notify;
 pub mod reach;
 pub mod redact;
 pub mod runtime;
 pub mod settings;
 pub mod store;
 pub mod supervisor;
+pub mod vitals;
 pub mod vllm;
 pub mod web;

@@ -3,12 +3,14 @@
 use clap::Parser;
 use leptos::config::LeptosOptions;
 use server::access::Access;
+use server::notify::Notifier;
 use server::settings::{Config, ConfigError, Flags, Sources};
 use server::store::Store;
 use server::supervisor::Fleet;
+use server::vitals::journal::Journal;
 use server::web::serve::{Certificates, Door, Limits, serve as connections};
 use server::web::{Hosts, Site, router};
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -39,6 +41,8 @@ fn main() -> ExitCode {
         Some("install") => return server::install::command(&words[2..], takes),
         Some("backup" | "restore") => return server::backup::command(&words[1..]),
         Some("user" | "token") => return server::access::command(&words[1..]),
+        Some("doctor") => return server::doctor::command(&words[2..], assets),
+        Some("notify") => return server::notify::command(&words[2..]),
         Some("explain") => return server::vllm::explain::command(&words[2..]),
         Some("vllm-sim") => return vllm_sim::run(words[2..].to_vec(), &["vllm-sim".to_owned()]),
         _ => {}
@@ -131,6 +135,9 @@ fn print_config(config: &Config) -> ExitCode {
     for service in &config.services {
         table(&format!("service {}", service.name), service.report());
     }
+    for target in &config.notify {
+        table(&format!("notify {}", target.name), target.report());
+    }
     for warning in &config.warnings {
         out.push_str(&format!("warning: {warning}\n"));
     }
@@ -161,16 +168,7 @@ fn certificates(config: &Config) -> Result<Option<Arc<Certificates>>, String> {
 }
 
 async fn serve(config: Config, sources: Sources) -> Result<(), String> {
-    let level = std::env::var("SERVICES_LOG").unwrap_or_else(|_| "info".to_owned());
-    let level: tracing::Level = level.parse().map_err(|_| {
-        format!("SERVICES_LOG (environment): {level:?} is not allowed: allowed are error, warn, info, debug and trace")
-    })?;
-    tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .with_target(false)
-        .init();
+    let journal = Journal::begin(config.dashboard.log_level.value, config.dashboard.log_format.value);
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -196,7 +194,15 @@ async fn serve(config: Config, sources: Sources) -> Result<(), String> {
     {
         return Err(format!("SERVICES_ADMIN, SERVICES_ADMIN_PASSWORD: {refused}"));
     }
-    let fleet = Fleet::start(&config, sources, store, fleet_stop);
+    let fleet = Fleet::start(&config, sources, store.clone(), fleet_stop.clone());
+    let notifier = Notifier::start(
+        config.notify.clone(),
+        config.dashboard.public_url(),
+        fleet.world(),
+        store,
+        config.dashboard.state_dir.value.clone(),
+        fleet_stop,
+    );
     fleet.settle(SETTLE).await;
 
     let leptos = LeptosOptions::builder()
@@ -205,7 +211,9 @@ async fn serve(config: Config, sources: Sources) -> Result<(), String> {
         .site_pkg_dir("pkg")
         .site_addr(address)
         .build();
-    let site = Site::new(fleet.clone(), access.clone(), leptos, config.dashboard.links.clone(), stop.clone());
+    let site = Site::new(fleet.clone(), access.clone(), leptos, config.dashboard.links.clone(), stop.clone())
+        .with_journal(journal)
+        .with_notifier(notifier.clone());
     let hosts = Hosts::new(config.dashboard.hosts.value.clone());
     let app = router(site, hosts.clone(), &assets);
     let scheme = if tls.is_some() { "https" } else { "http" };
@@ -235,5 +243,6 @@ async fn serve(config: Config, sources: Sources) -> Result<(), String> {
     // It has a limit of its own.
     let _ = server.await;
     fleet.shut_down().await;
+    notifier.finish().await;
     Ok(())
 }

@@ -16,7 +16,9 @@ pub use value::{ApiUrl, ContainerName, Fraction, Gpus, ImageRef, Secret, Sourced
 
 use crate::health::Check;
 use crate::history::Bounds;
+use crate::notify::Target;
 use crate::runtime::systemd::Bus;
+use crate::vitals::journal::Format;
 use app::model::{Origin, ServiceName, Setting};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -28,6 +30,8 @@ pub struct Config {
     pub dashboard: Dashboard,
     /// The services, in the order of the page.
     pub services: Vec<ServiceConfig>,
+    /// Who is told when something happens.
+    pub notify: Vec<Target>,
     /// What is not wrong but should be said.
     pub warnings: Vec<String>,
 }
@@ -41,6 +45,8 @@ pub struct Dashboard {
     pub no_auth: Sourced<bool>,
     /// The account that is made when there is none.
     pub first_account: Option<FirstAccount>,
+    /// The page's address as others know it.
+    pub public_url: Sourced<Option<String>>,
     /// Host names it answers to besides loopback's.
     pub hosts: Sourced<Vec<String>>,
     /// Proxies that are believed when they tell who asks, and how.
@@ -61,6 +67,10 @@ pub struct Dashboard {
     pub check_images: Sourced<bool>,
     /// How much of the logs is kept.
     pub logs: LogSettings,
+    /// The level of the dashboard's own log at the start.
+    pub log_level: Sourced<tracing::Level>,
+    /// What its lines look like.
+    pub log_format: Sourced<Format>,
     /// The bus of systemd.
     pub systemd_bus: Sourced<Bus>,
     /// Folders of this machine whose contents the page may hand to containers: models, adapters.
@@ -252,6 +262,12 @@ impl ServiceConfig {
 }
 
 impl Dashboard {
+    /// The page's address for links in messages: the one that was given, or the first host's.
+    pub fn public_url(&self) -> Option<String> {
+        let of_host = || Some(format!("http://{}:{}", self.hosts.value.first()?, self.addr.value.port()));
+        self.public_url.value.clone().or_else(of_host)
+    }
+
     /// As `--check-config` shows them.
     pub fn report(&self) -> Vec<Setting> {
         let row = |name: &str, value: Option<String>, origin: &Origin| Setting {
@@ -267,6 +283,7 @@ impl Dashboard {
         vec![
             row("SERVICES_ADDR", Some(self.addr.value.to_string()), &self.addr.origin),
             row("SERVICES_NO_AUTH", Some(self.no_auth.value.to_string()), &self.no_auth.origin),
+            row("SERVICES_PUBLIC_URL", self.public_url.value.clone(), &self.public_url.origin),
             row("SERVICES_HOSTS", hosts, &self.hosts.origin),
             row("SERVICES_PROXIES", proxies, &self.proxies.origin),
             row("SERVICES_TLS_CERT", path(&self.tls_cert), &self.tls_cert.origin),
@@ -295,6 +312,16 @@ impl Dashboard {
             ),
             row("SERVICES_LOGS_DAYS", Some(self.logs.days.value.to_string()), &self.logs.days.origin),
             row("SERVICES_SYSTEMD_BUS", Some(self.systemd_bus.value.to_string()), &self.systemd_bus.origin),
+            row(
+                "SERVICES_LOG",
+                Some(self.log_level.value.to_string().to_lowercase()),
+                &self.log_level.origin,
+            ),
+            row(
+                "SERVICES_LOG_FORMAT",
+                Some(self.log_format.value.as_str().to_owned()),
+                &self.log_format.origin,
+            ),
             row(
                 "SERVICES_NVML_LIBRARY",
                 self.nvml_library.value.as_ref().map(|p| p.display().to_string()),

@@ -14,6 +14,7 @@ use crate::logs::Mark;
 use crate::runtime::{FramePosition, InstanceId};
 use crate::settings::fields::Values;
 use crate::supervisor::Memory;
+use crate::vitals::Counter;
 use crate::vllm::models::Measured;
 use app::model::{
     KeptImage, Level, LevelCounts, Phase, PhaseTime, ServiceName, State, Timestamp, UsualTime, Verb, Wish,
@@ -236,6 +237,7 @@ pub struct Earlier {
 pub struct Store {
     connection: Mutex<Connection>,
     _lock: Option<File>,
+    errors: Counter,
 }
 
 impl Store {
@@ -311,7 +313,7 @@ impl Store {
         } else if version(&connection).map_err(&broken)? != MIGRATIONS.len() {
             return Err(broken("the dashboard that runs is of another version: stop it first".to_owned()));
         }
-        Ok(Self { connection: Mutex::new(connection), _lock: lock })
+        Ok(Self { connection: Mutex::new(connection), errors: Counter::default(), _lock: lock })
     }
 
     /// Writes a copy of the whole store into a new file.
@@ -331,7 +333,27 @@ impl Store {
     ) -> Option<T> {
         let connection: MutexGuard<'_, Connection> =
             self.connection.lock().unwrap_or_else(PoisonError::into_inner);
-        work(&connection).inspect_err(|error| tracing::error!(what, %error, "the store failed")).ok()
+        let failed = |error: &rusqlite::Error| {
+            self.errors.count();
+            tracing::error!(what, %error, "the store failed");
+        };
+        work(&connection).inspect_err(failed).ok()
+    }
+
+    /// How often something could not be read or written.
+    pub fn errors(&self) -> u64 {
+        self.errors.get()
+    }
+
+    /// Whether something can be written now: it is written.
+    pub fn can_write(&self) -> bool {
+        self.with("can_write", |c| {
+            c.execute(
+                "INSERT INTO fact (key, value) VALUES ('alive', ?1) ON CONFLICT (key) DO UPDATE SET value = ?1",
+                [Timestamp::now().to_string()],
+            )
+        })
+        .is_some()
     }
 
     /// The last wish.

@@ -71,6 +71,8 @@ impl World {
             (*old == service, std::mem::discriminant(&old.state) == std::mem::discriminant(&service.state))
         });
         if !same_word {
+            #[cfg(feature = "hydrate")]
+            super::alert::changed(self, &service);
             self.announced.set((self.words.changed)(&service.title, (self.words.state)(&service.state)));
         }
         if !same {

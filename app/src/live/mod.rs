@@ -4,6 +4,8 @@
 //! of them live as long as the page: components come and go, the world stays.
 
 #[cfg(any(feature = "hydrate", test))]
+mod alert;
+#[cfg(any(feature = "hydrate", test))]
 mod backoff;
 #[cfg(feature = "hydrate")]
 mod clock;
@@ -12,6 +14,8 @@ mod events;
 #[cfg(feature = "hydrate")]
 mod stream;
 
+#[cfg(feature = "hydrate")]
+pub use alert::begin as begin_alerts;
 #[cfg(feature = "hydrate")]
 pub use clock::offset_minutes;
 #[cfg(feature = "hydrate")]

@@ -2,6 +2,8 @@
 
 mod failures;
 #[cfg(feature = "ssr")]
+pub(super) mod notify;
+#[cfg(feature = "ssr")]
 pub(super) mod parts;
 
 use super::{Said, Words, bytes_of, clock, gib_tenths, group, mib, short_id, span, span_us, tenths};

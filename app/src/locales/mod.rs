@@ -6,6 +6,8 @@
 #[cfg(feature = "ssr")]
 mod access;
 mod en;
+#[cfg(feature = "ssr")]
+mod notify;
 mod number;
 #[cfg(feature = "ssr")]
 mod parts;
@@ -14,6 +16,8 @@ mod words;
 
 #[cfg(feature = "ssr")]
 pub use access::AccessWords;
+#[cfg(feature = "ssr")]
+pub use notify::NotifyWords;
 pub use number::{bytes_of, clock, clock_of_day, gib_tenths, group, mib, short_id, span, span_us, tenths};
 #[cfg(feature = "ssr")]
 pub use parts::PartWords;
@@ -71,6 +75,15 @@ impl Lang {
         match self {
             Self::En => &en::parts::PARTS,
             Self::Ru => &ru::parts::PARTS,
+        }
+    }
+
+    /// The words of notifications.
+    #[cfg(feature = "ssr")]
+    pub const fn notify_words(self) -> &'static NotifyWords {
+        match self {
+            Self::En => &en::notify::NOTIFY,
+            Self::Ru => &ru::notify::NOTIFY,
         }
     }
 

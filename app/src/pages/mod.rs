@@ -23,6 +23,7 @@ pub fn App(boot: Boot) -> AnyView {
             if let Some(feed) = &feed {
                 crate::components::log::attach(feed);
             }
+            crate::live::begin_alerts(world);
             drop(crate::live::Stream::open(world, feed.clone(), version.clone()));
         });
     }

@@ -48,6 +48,10 @@ pub fn services(
         let fresh = Memo::new(move |_| world.host.with(|host| u64::from(host.images_revision)));
         view! { <Part id="images".to_owned() html=html fresh=fresh/> }.into_any()
     };
+    let notify = {
+        let html = parts.html("notify");
+        view! { <Part id="notify".to_owned() html=html fresh=Signal::stored(0)/> }.into_any()
+    };
     let runs = logged.map_or_else(nothing, |logged| {
         let runs_id = format!("runs/{logged}");
         let (html, name) = (parts.html(&runs_id), logged.clone());
@@ -109,7 +113,7 @@ pub fn services(
             <div class="below">
                 {runs}
                 {settings}
-                <div class="tables">{models} {images}</div>
+                <div class="tables">{models} {images} {notify}</div>
             </div>
         </main>
     }

@@ -7,6 +7,7 @@ pub mod access;
 mod images;
 mod logs;
 mod models;
+mod notify;
 mod requests;
 mod runs;
 mod search;
@@ -18,8 +19,8 @@ use crate::locales::Lang;
 use leptos::prelude::*;
 pub(crate) use settings::moment;
 use view::{
-    CheckedView, FarView, HitView, ImagesView, LogsView, ModelsView, RequestsView, RunsView, SearchView,
-    SettingsView,
+    CheckedView, FarView, HitView, ImagesView, LogsView, ModelsView, NotifyView, RequestsView, RunsView,
+    SearchView, SettingsView,
 };
 
 /// The form of a service's settings.
@@ -40,6 +41,11 @@ pub fn models(view: &ModelsView, lang: Lang) -> String {
 /// The table of images.
 pub fn images(view: &ImagesView, lang: Lang) -> String {
     written(images::table(view, lang))
+}
+
+/// Who is told when something happens.
+pub fn notify(view: &NotifyView, lang: Lang) -> String {
+    written(notify::table(view, lang))
 }
 
 /// The beginning of the page Search: its head and its form. What is found follows in pieces.

@@ -745,3 +745,42 @@ impl Default for LogFilter {
         Self { query: String::new(), only: false, levels: Level::ALL.to_vec(), streams: [true; 2] }
     }
 }
+
+/// Who is told when something happens.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NotifyView {
+    /// The targets.
+    pub rows: Vec<NotifyRow>,
+    /// A test that was just sent.
+    pub tested: Option<Tested>,
+    /// Who looks may send one.
+    pub may_test: bool,
+}
+
+/// One target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotifyRow {
+    /// Its name.
+    pub name: String,
+    /// Where it is, as far as that may be seen.
+    pub place: String,
+    /// For whom messages are written.
+    pub preset: &'static str,
+    /// The least severe that is told.
+    pub floor: &'static str,
+    /// Messages carry a signature.
+    pub signed: bool,
+    /// The last delivery, and what went wrong.
+    pub last: Option<(Timestamp, Option<String>)>,
+    /// Messages that wait.
+    pub waiting: u64,
+}
+
+/// What came of a test.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tested {
+    /// The target.
+    pub name: String,
+    /// What went wrong.
+    pub trouble: Option<String>,
+}

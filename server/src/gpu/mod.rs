@@ -79,11 +79,11 @@ trait Audience {
 
 impl Audience for Arc<World> {
     fn looks(&self) -> bool {
-        self.viewers() > 0
+        self.gpus_wanted()
     }
 
     fn wait(&self) -> impl Future<Output = ()> + Send {
-        self.wait_for_viewers()
+        self.wait_for_gpus_wanted()
     }
 
     fn owners(&self) -> Vec<Owner> {

@@ -1,9 +1,9 @@
 //! Keeps a service's log: one task, that reads the feed as a viewer does and writes what it finds.
 
-use super::History;
 use super::columns::Line;
 use super::retention;
 use super::writer::RunWriter;
+use super::{History, Tally};
 use crate::logs::{Decoder, Feed, Mark};
 use app::model::{ServiceName, Timestamp};
 use std::io;
@@ -39,7 +39,9 @@ impl Keeper {
         saved: impl Fn(&Mark) + Send + 'static,
     ) -> Self {
         let stop = CancellationToken::new();
+        let tally = history.tally(&service);
         let work = Work {
+            tally,
             history,
             service,
             feed,
@@ -124,6 +126,7 @@ struct At {
 
 struct Work {
     history: Arc<History>,
+    tally: Arc<Tally>,
     service: ServiceName,
     feed: Arc<Feed>,
     at: Option<At>,
@@ -207,7 +210,10 @@ impl Work {
         let after = at.writer.last();
         let Some((_, chunks)) = self.feed.chunks(Some(run), after) else { return Ok(()) };
         let lines = chunks.iter().flat_map(|chunk| chunk.lines()).filter(|line| line.seq > after);
+        let mut next = after + 1;
         for stored in lines {
+            self.tally.dropped.add(stored.seq.saturating_sub(next));
+            next = stored.seq + 1;
             while let Some(gap) = gaps.next_if(|gap| gap.after < stored.seq) {
                 at.writer.gap(gap.count, at.ms)?;
                 at.gap = gap.id;
@@ -218,6 +224,7 @@ impl Work {
                 written = at.writer.push(&Line::of(stored.seq, &parts));
             });
             written?;
+            self.tally.stored.count();
             self.saved.get_or_insert_with(Instant::now);
         }
         for gap in gaps {

@@ -21,12 +21,13 @@ mod writer;
 pub use columns::Line;
 pub use filter::{Filter, MOST_QUERY, Query};
 pub use keeper::Keeper;
-pub use retention::{Bounds, KeptRun};
+pub use retention::{Bounds, KeptRun, floor, free_bytes};
 pub use search::{Answer, BINS, Hit, OwnLine, Search};
 pub use view::{Anchor, Direction, Selection, View, write_json_line, write_line, write_text};
 pub use writer::RunWriter;
 
 use crate::logs::Feed;
+use crate::vitals::Counter;
 use app::model::{LogTrouble, LogTroubleKind, ServiceName, Timestamp};
 use files::Indexes;
 use std::collections::BTreeMap;
@@ -47,6 +48,19 @@ pub struct History {
     troubles: Mutex<BTreeMap<ServiceName, LogTrouble>>,
     trouble: watch::Sender<Option<LogTrouble>>,
     scans: Arc<Semaphore>,
+    /// What was written, per service.
+    tallies: Mutex<BTreeMap<ServiceName, Arc<Tally>>>,
+    /// Bytes on disk per service, as they were counted last.
+    bytes: Mutex<BTreeMap<String, u64>>,
+}
+
+/// What was written of one service since the dashboard began.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Lines that came to the disk.
+    pub stored: Counter,
+    /// Lines that were gone before they could.
+    pub dropped: Counter,
 }
 
 impl History {
@@ -59,7 +73,25 @@ impl History {
             troubles: Mutex::default(),
             trouble: watch::Sender::new(None),
             scans: Arc::new(Semaphore::new(SCANS)),
+            tallies: Mutex::default(),
+            bytes: Mutex::default(),
         })
+    }
+
+    /// What was written of a service.
+    pub fn tally(&self, service: &ServiceName) -> Arc<Tally> {
+        let mut tallies = self.tallies.lock().unwrap_or_else(PoisonError::into_inner);
+        tallies.entry(service.clone()).or_default().clone()
+    }
+
+    /// Bytes on disk per service, as they were counted within the last minute.
+    pub fn bytes(&self) -> BTreeMap<String, u64> {
+        self.bytes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Free and all bytes of the disk that logs are written to.
+    pub fn room(&self) -> Option<(u64, u64)> {
+        retention::free_bytes(&self.root)
     }
 
     /// The folder of a run.

@@ -5,6 +5,7 @@ use super::files::{folder_bytes, segments};
 use app::model::ServiceName;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 use std::time::{Duration, SystemTime};
 
 /// How much is kept.
@@ -119,6 +120,9 @@ impl History {
             over =
                 over.saturating_sub(self.shorten(&self.root.join(service).join(run.run.to_string()), over));
         }
+        // Runs that lost segments were counted before: the next time tells it.
+        *self.bytes.lock().unwrap_or_else(PoisonError::into_inner) =
+            kept.iter().map(|(service, runs)| (service.clone(), bytes_of(runs))).collect();
         gone
     }
 

@@ -7,6 +7,7 @@ use super::shared::Chain;
 use super::split::LINE_LIMIT;
 use super::writer::{Observer, Writer};
 use crate::runtime::FramePosition;
+use crate::vitals::Counter;
 use app::model::{LevelCounts, LogSummary, ServiceName, Stream, Timestamp};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
@@ -53,6 +54,10 @@ pub struct Feed {
     runs: Mutex<Runs>,
     chain: Mutex<Chain>,
     version: watch::Sender<u64>,
+    /// Lines that came.
+    lines: Counter,
+    /// Lines that are known to be missing.
+    missing: Counter,
 }
 
 impl Feed {
@@ -64,6 +69,8 @@ impl Feed {
             runs: Mutex::default(),
             chain: Mutex::default(),
             version: watch::Sender::new(0),
+            lines: Counter::default(),
+            missing: Counter::default(),
         }
     }
 
@@ -120,6 +127,7 @@ impl Feed {
     pub fn note_gap(&self, count: Option<u64>) {
         let _writer = self.writer();
         self.runs().note_gap(count);
+        self.missing.add(count.unwrap_or(0));
         self.publish();
     }
 
@@ -227,6 +235,11 @@ impl Feed {
         (runs.current.as_ref().map(|run| run.number), runs.previous.as_ref().map(|run| run.number))
     }
 
+    /// Lines that came since the dashboard began, and those that are known to be missing between them.
+    pub fn counted(&self) -> (u64, u64) {
+        (self.lines.get(), self.missing.get())
+    }
+
     /// What is at hand of the current run.
     pub fn summary(&self, service: &ServiceName) -> LogSummary {
         let runs = self.runs();
@@ -270,6 +283,7 @@ impl Feed {
         if staged.is_empty() {
             return false;
         }
+        self.lines.add(staged.end() - staged.first());
         if let Some(run) = &mut self.runs().current {
             run.ring.absorb(staged);
             run.closed = false;

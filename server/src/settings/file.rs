@@ -14,6 +14,9 @@ pub struct File {
     /// The services.
     #[serde(default)]
     pub service: Vec<ServiceTable>,
+    /// Who is told when something happens.
+    #[serde(default)]
+    pub notify: Vec<crate::notify::Table>,
     /// Neighbouring pages.
     #[serde(default)]
     pub links: BTreeMap<String, String>,
@@ -25,6 +28,8 @@ pub struct File {
 pub struct DashboardTable {
     /// `SERVICES_ADDR`
     pub addr: Option<String>,
+    /// `SERVICES_PUBLIC_URL`
+    pub public_url: Option<String>,
     /// `SERVICES_HOSTS`
     pub hosts: Option<Vec<String>>,
     /// `SERVICES_PROXIES`
@@ -49,6 +54,10 @@ pub struct DashboardTable {
     pub logs_days: Option<u64>,
     /// `SERVICES_SYSTEMD_BUS`
     pub systemd_bus: Option<String>,
+    /// `SERVICES_LOG`
+    pub log: Option<String>,
+    /// `SERVICES_LOG_FORMAT`
+    pub log_format: Option<String>,
 }
 
 /// `[[service]]`

@@ -5,7 +5,9 @@ use super::network::Networks;
 use super::value::{ApiUrl, ContainerName, Fraction, Gpus, ImageRef, Secret, Sourced};
 use super::{Config, ConfigError, Dashboard, FirstAccount, Kind, LogSettings, RuntimeChoice, ServiceConfig};
 use crate::health::Check;
+use crate::notify;
 use crate::runtime::systemd::{Bus, UnitName};
+use crate::vitals::journal::{self, Format};
 use app::model::{Origin, ServiceName};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -271,6 +273,21 @@ fn hosts(what: &str) -> Result<Vec<String>, String> {
     Ok(list)
 }
 
+/// The page's address, for links.
+fn public_url(what: &str) -> Result<Option<String>, String> {
+    let uri = what.parse::<http::Uri>().ok();
+    let fits = uri.as_ref().is_some_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri.query().is_none()
+            && uri.authority().is_some_and(|a| !a.host().is_empty() && !a.as_str().contains('@'))
+    });
+    if fits && what.len() <= 512 && !what.contains('#') {
+        Ok(Some(what.trim_end_matches('/').to_owned()))
+    } else {
+        Err("allowed is http(s)://HOST[:PORT][/PATH], such as https://box.example.com/services".to_owned())
+    }
+}
+
 fn docker_host(what: &str) -> Result<Option<String>, String> {
     if ["unix://", "tcp://", "http://"]
         .iter()
@@ -361,6 +378,8 @@ impl Sources {
                 addr.value
             ));
         }
+        let picked = reader.pick(Some("SERVICES_PUBLIC_URL"), None, file.dashboard.public_url.clone());
+        let public_url = reader.read("SERVICES_PUBLIC_URL", picked, None, public_url);
         let picked = reader.pick(
             Some("SERVICES_HOSTS"),
             self.flags.hosts.as_ref(),
@@ -424,6 +443,14 @@ impl Sources {
         let picked = reader.pick(Some("SERVICES_SYSTEMD_BUS"), None, file.dashboard.systemd_bus.clone());
         let system_bus = Bus::parse("system").map_err(|e| ConfigError(vec![e.to_string()]))?;
         let systemd_bus = reader.read("SERVICES_SYSTEMD_BUS", picked, system_bus, bus);
+        let picked = reader.pick(Some("SERVICES_LOG"), None, file.dashboard.log.clone());
+        let log_level = reader.read("SERVICES_LOG", picked, tracing::Level::INFO, |text| {
+            journal::level(text).ok_or_else(|| journal::ALLOWED.to_owned())
+        });
+        let picked = reader.pick(Some("SERVICES_LOG_FORMAT"), None, file.dashboard.log_format.clone());
+        let log_format = reader.read("SERVICES_LOG_FORMAT", picked, Format::Text, |text| {
+            Format::parse(text).ok_or_else(|| "allowed are text and json".to_owned())
+        });
 
         let mut folders = Vec::new();
         for text in file.dashboard.folders.iter().flatten() {
@@ -435,6 +462,7 @@ impl Sources {
             }
         }
 
+        let notify = notify::targets(file.notify, &self.env, &mut reader.wrong);
         let mut warnings = Vec::new();
         let tables = if file.service.is_empty() {
             vec![ServiceTable { name: "vllm".into(), ..Default::default() }]
@@ -499,6 +527,7 @@ impl Sources {
                     addr,
                     no_auth,
                     first_account,
+                    public_url,
                     hosts,
                     proxies,
                     tls_cert,
@@ -509,11 +538,14 @@ impl Sources {
                     nvml_library,
                     check_images,
                     logs,
+                    log_level,
+                    log_format,
                     systemd_bus,
                     folders,
                     links,
                 },
                 services,
+                notify,
                 warnings,
             })
         } else {

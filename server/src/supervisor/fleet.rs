@@ -20,10 +20,11 @@ use crate::vllm::metrics::requests_under_way;
 use app::api::ApiError;
 use app::model::{
     BootStatus, ContainerFacts, FailureKind, ImageVerb, KeptImage, Origin, PullFailure, RuntimeKind, Service,
-    ServiceName, State, Timestamp, Verb, Verdict,
+    ServiceName, State, Timestamp, UnreachableReason, Verb, Verdict,
 };
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
@@ -37,6 +38,15 @@ pub(super) type Tables = BTreeMap<ServiceName, (Instant, Arc<Vec<app::model::Gpu
 
 /// How often it is looked which logs are too old or too much.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
+
+/// How long a service's task may take to end; its last lines have three seconds of their own.
+const TASK_LIMIT: Duration = Duration::from_secs(2);
+/// How long the end of all of them may take together.
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(14);
+/// How often the store is tried while somebody asks whether it can be written.
+const STORE_AGAIN: Duration = Duration::from_secs(1);
+/// How long that may take.
+const STORE_LIMIT: Duration = Duration::from_secs(3);
 
 /// How long the first page waits for the list of images.
 const FIRST_IMAGES: Duration = Duration::from_millis(500);
@@ -55,6 +65,19 @@ pub(super) struct Post {
     demo: Option<Arc<ProcessRuntime>>,
     /// The unit, where it is one of systemd.
     unit: Option<Arc<SystemdRuntime>>,
+}
+
+impl Post {
+    /// Ends its task, and behind it the keeper of its log: what the task still said is written, too.
+    async fn end(self) {
+        if let Some(demo) = self.demo {
+            demo.shutdown().await;
+        }
+        if tokio::time::timeout(TASK_LIMIT, self.task).await.is_err() {
+            tracing::warn!(service = %self.config.name, "its task did not end in time");
+        }
+        self.keeper.finish().await;
+    }
 }
 
 /// All services.
@@ -82,6 +105,10 @@ pub struct Fleet {
     /// The tables of models as they were computed last.
     tables: Mutex<Tables>,
     stop: CancellationToken,
+    /// Every service was looked at once.
+    settled: AtomicBool,
+    /// When the store was tried last, and whether it could be written.
+    writes: tokio::sync::Mutex<Option<(Instant, bool)>>,
 }
 
 /// What keeps a `--rm` container's recipe in the store.
@@ -102,7 +129,7 @@ impl Recipes for StoredRecipe {
 }
 
 /// Where an engine usually listens, for whom no address was given.
-fn default_engine() -> (String, bool) {
+pub fn default_engine() -> (String, bool) {
     let mut places = vec!["/var/run/docker.sock".to_owned()];
     if let Some(dir) = std::env::var_os("XDG_RUNTIME_DIR").and_then(|d| d.into_string().ok()) {
         places.push(format!("{dir}/docker.sock"));
@@ -148,6 +175,8 @@ impl Fleet {
             bus: config.dashboard.systemd_bus.value.clone(),
             tables: Mutex::default(),
             stop,
+            settled: AtomicBool::new(false),
+            writes: tokio::sync::Mutex::default(),
         });
         edit::clear_leftovers(&fleet.config_file);
         let mut services = config.services.clone();
@@ -320,18 +349,57 @@ impl Fleet {
         }
     }
 
-    /// Ends all tasks, and the demo with them; services go on.
+    /// Every service that was there at the beginning was looked at.
+    pub fn is_settled(&self) -> bool {
+        // What was settled once stays so: a service that is adopted later is no reason to be taken out of service.
+        if !self.settled.load(Ordering::Relaxed) && self.posts().values().all(|p| *p.handle.settled.borrow())
+        {
+            self.settled.store(true, Ordering::Relaxed);
+        }
+        self.settled.load(Ordering::Relaxed)
+    }
+
+    /// Whether the store can be written. It is tried at most once a second, however often this is asked.
+    pub async fn store_writes(&self) -> bool {
+        let mut known = self.writes.lock().await;
+        if let Some((_, writes)) = known.filter(|(tried, _)| tried.elapsed() < STORE_AGAIN) {
+            return writes;
+        }
+        let store = self.store.clone();
+        let work = tokio::task::spawn_blocking(move || store.can_write());
+        // One that hangs holds its thread: what is known then is that it cannot be written.
+        let writes = matches!(tokio::time::timeout(STORE_LIMIT, work).await, Ok(Ok(true)));
+        *known = Some((Instant::now(), writes));
+        writes
+    }
+
+    /// Whether the engine answers; nothing where none is used.
+    pub fn engine_answers(&self) -> Option<bool> {
+        match self.engine.away() {
+            Some(UnreachableReason::NotAskedYet) => None,
+            away => Some(away.is_none()),
+        }
+    }
+
+    /// How often the store failed.
+    pub fn store_errors(&self) -> u64 {
+        self.store.errors()
+    }
+
+    /// The logs of all services.
+    pub fn feeds(&self) -> Vec<(ServiceName, Arc<Feed>)> {
+        self.posts().iter().map(|(name, post)| (name.clone(), post.handle.feed.clone())).collect()
+    }
+
+    /// Ends all tasks, and the demo with them; services go on. All at the same time, and within a limit: what hangs is left
+    /// behind and said.
     pub async fn shut_down(&self) {
         self.stop.cancel();
         let posts = std::mem::take(&mut *self.posts());
-        for post in posts.into_values() {
-            if let Some(demo) = post.demo {
-                demo.shutdown().await;
-            }
-            if tokio::time::timeout(Duration::from_secs(2), post.task).await.is_err() {
-                tracing::warn!(service = %post.config.name, "its task did not end in time");
-            }
-            post.keeper.finish().await;
+        let names: Vec<String> = posts.keys().map(ToString::to_string).collect();
+        let ends = futures::future::join_all(posts.into_values().map(Post::end));
+        if tokio::time::timeout(SHUTDOWN_LIMIT, ends).await.is_err() {
+            tracing::error!(services = names.join(", "), "not everything could be ended in time");
         }
     }
 

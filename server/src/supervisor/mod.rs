@@ -7,6 +7,7 @@
 mod configure;
 mod control;
 mod counters;
+mod events;
 mod fleet;
 mod follow;
 mod images;
@@ -19,7 +20,8 @@ mod world;
 
 pub use configure::{NotSaved, Outlook};
 pub use control::FleetControl;
-pub use fleet::Fleet;
+pub use events::{Event, Events, Happening, Tally};
+pub use fleet::{Fleet, default_engine};
 pub use images::Images;
 pub use machine::{Effect, Keep, Limits, Machine, Memory, Observation, Recalled, Timer};
 pub use planner::hub_caches_of;

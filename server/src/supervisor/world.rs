@@ -2,15 +2,23 @@
 //!
 //! In: what tasks and watchers put. Out: the same objects, shared, and a number that changes whenever one of them does.
 
+use super::events::Events;
 use crate::gpu::Owner;
 use crate::store::Store;
+use crate::vitals::Counter;
 use app::model::{
-    BootStatus, Candidate, ForeignProcess, Gpu, GpuStatus, Host, Image, LogTrouble, RuntimeKind, Service,
-    ServiceMetrics, ServiceName,
+    BootStatus, Candidate, ForeignProcess, Gpu, GpuStatus, Host, Image, LogTrouble, PullState, RuntimeKind,
+    Service, ServiceMetrics, ServiceName,
 };
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
+
+/// For so long after monitoring asked, the GPUs are read for the next time that it asks.
+const MONITORED: Duration = Duration::from_secs(90);
+/// What was read of the GPUs longer ago than this is not told to monitoring.
+const FRESH: Duration = Duration::from_secs(15);
 
 /// What is known of everything. Tasks write their part; viewers compare what they showed last with what is here now.
 pub struct World {
@@ -25,6 +33,37 @@ pub struct World {
     changed: watch::Sender<u64>,
     viewers: AtomicUsize,
     looked_at: tokio::sync::Notify,
+    /// When monitoring asked last.
+    monitored: Mutex<Option<Instant>>,
+    /// When the GPUs were read last.
+    gpus_read: Mutex<Option<Instant>>,
+    pulls: Pulls,
+    events: Events,
+}
+
+/// Pulls that came to an end since the dashboard began.
+#[derive(Debug, Default)]
+pub struct Pulls {
+    /// The image is here.
+    pub done: Counter,
+    /// They failed.
+    pub failed: Counter,
+    /// Somebody cancelled them.
+    pub cancelled: Counter,
+}
+
+impl Pulls {
+    /// Counts a pull that has ended with this change.
+    fn changed(&self, old: Option<&Image>, new: &Image) {
+        let running =
+            old.and_then(|old| old.pull.as_ref()).is_some_and(|pull| pull.state == PullState::Running);
+        match new.pull.as_ref().map(|pull| &pull.state) {
+            Some(PullState::Done { .. }) if running => self.done.count(),
+            Some(PullState::Failed { .. }) if running => self.failed.count(),
+            Some(PullState::Cancelled { .. }) if running => self.cancelled.count(),
+            _ => {}
+        }
+    }
 }
 
 impl World {
@@ -51,6 +90,10 @@ impl World {
             changed: watch::Sender::new(0),
             viewers: AtomicUsize::new(0),
             looked_at: tokio::sync::Notify::new(),
+            monitored: Mutex::default(),
+            gpus_read: Mutex::default(),
+            pulls: Pulls::default(),
+            events: Events::default(),
         })
     }
 
@@ -128,6 +171,7 @@ impl World {
             None => Image { reference: reference.to_owned(), local: None, pull: None, newer: None },
         };
         change(&mut new);
+        self.pulls.changed(old.and_then(|at| images.get(at)).map(Arc::as_ref), &new);
         match old.and_then(|at| images.get_mut(at)) {
             Some(old) if **old == new => return,
             Some(old) => *old = Arc::new(new),
@@ -153,6 +197,7 @@ impl World {
     pub fn remove_service(&self, name: &ServiceName) {
         self.services.write().unwrap_or_else(PoisonError::into_inner).retain(|s| s.name != *name);
         self.owners.lock().unwrap_or_else(PoisonError::into_inner).retain(|o| o.service != *name);
+        self.events.gone(name);
         self.tell();
     }
 
@@ -172,23 +217,28 @@ impl World {
     /// Puts a service's new object in its place. Nothing happens when it is the same.
     pub fn put_service(&self, service: Service) {
         let mut services = self.services.write().unwrap_or_else(PoisonError::into_inner);
+        let service = Arc::new(service);
+        let new = service.clone();
+        let mut before = None;
         match services.iter_mut().find(|s| s.name == service.name) {
-            Some(old) if **old == service => return,
-            Some(old) => *old = Arc::new(service),
+            Some(old) if **old == *service => return,
+            Some(old) => before = Some(std::mem::replace(old, service)),
             None => {
                 let order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
                 let place = |name: &ServiceName| order.iter().position(|n| n == name).unwrap_or(usize::MAX);
                 let own = place(&service.name);
                 let at = services.iter().position(|s| place(&s.name) > own).unwrap_or(services.len());
-                services.insert(at, Arc::new(service));
+                services.insert(at, service);
             }
         }
         drop(services);
+        self.events.changed(before.as_deref(), &new);
         self.tell();
     }
 
     /// Puts what the GPUs show.
     pub fn put_gpus(&self, gpus: Vec<Gpu>, status: GpuStatus) {
+        *self.gpus_read.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         let mut news = self.gpus.send_if_modified(|old| {
             let differs = **old != gpus;
             if differs {
@@ -211,6 +261,9 @@ impl World {
 
     /// Says what keeps logs from being written.
     pub(super) fn put_log_trouble(&self, trouble: Option<LogTrouble>) {
+        if let Some(trouble) = trouble.as_ref().filter(|_| self.host().log_trouble.is_none()) {
+            self.events.logs_not_written(trouble);
+        }
         if self.change_host(|host| host.log_trouble = trouble) {
             self.tell();
         }
@@ -266,6 +319,42 @@ impl World {
     /// How many look.
     pub fn viewers(&self) -> usize {
         self.viewers.load(Ordering::Relaxed)
+    }
+
+    /// What changes mean, and who is told.
+    pub const fn events(&self) -> &Events {
+        &self.events
+    }
+
+    /// Pulls that came to an end.
+    pub const fn pulls(&self) -> &Pulls {
+        &self.pulls
+    }
+
+    /// Monitoring asks: the GPUs as they were read a moment ago. Where nobody looks they are read from now on for a while,
+    /// for the next time that it asks.
+    pub fn monitored_gpus(&self) -> Option<Arc<Vec<Gpu>>> {
+        *self.monitored.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        self.looked_at.notify_waiters();
+        let read = *self.gpus_read.lock().unwrap_or_else(PoisonError::into_inner);
+        read.filter(|read| read.elapsed() < FRESH).map(|_| self.gpus())
+    }
+
+    /// Somebody wants the GPUs read: a viewer, or monitoring.
+    pub fn gpus_wanted(&self) -> bool {
+        let asked = *self.monitored.lock().unwrap_or_else(PoisonError::into_inner);
+        self.viewers() > 0 || asked.is_some_and(|asked| asked.elapsed() < MONITORED)
+    }
+
+    /// Waits until that is so.
+    pub async fn wait_for_gpus_wanted(&self) {
+        loop {
+            let looked_at = self.looked_at.notified();
+            if self.gpus_wanted() {
+                return;
+            }
+            looked_at.await;
+        }
     }
 
     /// Waits until somebody looks.

@@ -14,11 +14,6 @@ pub fn name(text: &str) -> Result<ServiceName, Problem> {
         .map_err(|_| app::api::ApiError::UnknownService { name: text.chars().take(80).collect() }.into())
 }
 
-/// The server lives.
-pub async fn healthz() -> &'static str {
-    "ok\n"
-}
-
 /// All services.
 pub async fn services(site: Site) -> Json<Vec<Service>> {
     Json(site.control.snapshot(site.caller(), None).services)

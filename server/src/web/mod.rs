@@ -5,10 +5,13 @@
 
 mod access;
 mod api;
+mod arrival;
 mod client;
 mod explain;
 mod gate;
 mod logs;
+mod monitor;
+mod notify;
 mod page;
 mod parts;
 mod problem;
@@ -20,11 +23,15 @@ pub mod serve;
 mod stream;
 mod walls;
 
+pub use arrival::{REQUEST_ID, RequestId};
 pub use client::Client;
 pub use walls::Hosts;
 
 use crate::access::{Access, Guest};
+use crate::notify::Notifier;
 use crate::supervisor::{Fleet, FleetControl};
+use crate::vitals::Vitals;
+use crate::vitals::journal::Journal;
 use app::api::{Caller, Need, SharedControl};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRequestParts};
@@ -57,6 +64,12 @@ pub struct Site {
     pub links: Arc<Vec<(String, String)>>,
     /// Cancelled when the server stops: streams say goodbye.
     pub stop: CancellationToken,
+    /// The dashboard's own figures.
+    pub vitals: Arc<Vitals>,
+    /// The dashboard's own log.
+    pub journal: Arc<Journal>,
+    /// Who is told when something happens.
+    pub notifier: Option<Arc<Notifier>>,
     /// Who asks, where the gate let somebody in.
     guest: Option<Arc<Guest>>,
 }
@@ -71,7 +84,19 @@ impl Site {
         stop: CancellationToken,
     ) -> Self {
         let control: SharedControl = Arc::new(FleetControl(fleet.clone()));
-        Self { fleet, control, access, leptos, links: Arc::new(links), stop, guest: None }
+        let (vitals, journal) = (Arc::default(), Arc::new(Journal::silent()));
+        let links = Arc::new(links);
+        Self { fleet, control, access, leptos, links, stop, vitals, journal, notifier: None, guest: None }
+    }
+
+    /// The same with these notifications.
+    pub fn with_notifier(self, notifier: Arc<Notifier>) -> Self {
+        Self { notifier: Some(notifier), ..self }
+    }
+
+    /// The same with this log.
+    pub fn with_journal(self, journal: Journal) -> Self {
+        Self { journal: Arc::new(journal), ..self }
     }
 
     /// Who asks.
@@ -121,6 +146,8 @@ fn parts() -> Routes {
         .post("/parts/runs/{name}/compare", LOOK, "", runs::compared)
         .get("/parts/requests/{name}", LOOK, requests::get)
         .post("/parts/requests/{name}", LOOK, "", requests::post)
+        .get("/parts/notify", LOOK, notify::part)
+        .post("/parts/notify/test", ADMINISTER, "notify-test", notify::test)
         .get("/parts/images", LOOK, parts::images)
         .post("/parts/images/remove", ADMINISTER, "", parts::remove_image)
         .post("/parts/images/prune", ADMINISTER, "", parts::prune_images)
@@ -147,7 +174,11 @@ fn accounts() -> Routes {
 /// The plain HTTP beside the page.
 fn plain() -> Routes {
     Routes::default()
-        .get("/healthz", Demand::Open, api::healthz)
+        .get("/healthz", Demand::Open, monitor::healthz)
+        .get("/readyz", Demand::Open, monitor::readyz)
+        .get("/metrics", LOOK, monitor::metrics)
+        .get("/api/log-level", LOOK, monitor::log_level)
+        .post("/api/log-level", ADMINISTER, "log-level", monitor::set_log_level)
         .get("/api/services", LOOK, api::services)
         .get("/api/services/{name}", LOOK, api::service)
         .post("/api/services/{name}/start", OPERATE, "start", api::start)
@@ -195,7 +226,7 @@ fn routes() -> Routes {
 pub fn router(site: Site, hosts: Hosts, assets: &Path) -> Router {
     let files = ServeDir::new(assets.join("pkg")).precompressed_br().precompressed_gzip();
     let (routes, rules) = routes().done();
-    let access = site.access.clone();
+    let (access, vitals) = (site.access.clone(), site.vitals.clone());
     let gate = Gate { access: access.clone(), rules };
     routes
         .route("/api/{*rest}", any(problem::no_such_place))
@@ -208,6 +239,7 @@ pub fn router(site: Site, hosts: Hosts, assets: &Path) -> Router {
         .layer(DefaultBodyLimit::disable())
         .layer(axum::middleware::from_fn(walls::body_size))
         .layer(axum::middleware::from_fn_with_state((hosts, access), walls::guard))
+        .layer(axum::middleware::from_fn_with_state(vitals, arrival::arrival))
 }
 
 #[cfg(test)]

@@ -60,6 +60,7 @@ pub async fn all(site: &Site, only: Option<&ServiceName>, lang: Lang) -> Parts {
         parts.push((format!("models/{name}"), html));
     }
     parts.push(("images".to_owned(), app::parts::images(&images_view(site), lang)));
+    parts.push(super::notify::written(site, None, lang));
     Parts(parts)
 }
 

@@ -8,6 +8,7 @@ use super::problem::Problem;
 use crate::access::Stream as Place;
 use crate::logs::{Batch, Cursor, Feed, Take};
 use crate::supervisor::{Fleet, Seat};
+use crate::vitals::OpenStream;
 use app::model::{
     Bye, Gap, Gpu, Host, Image, LogPosition, Ping, RunOpened, Service, ServiceMetrics, ServiceName,
     ServiceRemoved, Timestamp,
@@ -104,6 +105,7 @@ struct Viewer {
     _place: Place,
     /// Changes with sessions and accounts.
     rights: watch::Receiver<u64>,
+    _open: OpenStream,
     world: watch::Receiver<u64>,
     services: Vec<Arc<Service>>,
     gpus: Arc<Vec<Gpu>>,
@@ -205,6 +207,7 @@ impl Viewer {
             _seat: world.take_seat(),
             _place: place,
             rights: site.access.changes(),
+            _open: site.vitals.open_stream(),
             world: world.subscribe(),
             services: Vec::new(),
             gpus: world.gpus(),

@@ -4,6 +4,7 @@
 //! event stream of an address, shared by all services; `container` reads and makes containers; `logs` reads log streams; `images` lists,
 //! pulls, tags and removes images, with `progress` and `credentials`.
 
+mod about;
 mod body;
 mod container;
 mod credentials;
@@ -13,6 +14,7 @@ mod leftover;
 mod logs;
 mod progress;
 
+pub use about::{About, about};
 pub use container::{SHM_BYTES, binds};
 pub use engine::{Engine, EngineEvent};
 

@@ -1,0 +1,46 @@
+//! What notifications must be able to say: the server alone writes them.
+
+/// The words.
+#[expect(missing_docs, reason = "each field is named after what it says")]
+pub struct NotifyWords {
+    pub failed: fn(&str) -> String,
+    pub crash_loop: fn(&str) -> String,
+    pub unresponsive: fn(&str) -> String,
+    pub unresponsive_text: &'static str,
+    pub recovered: fn(&str) -> String,
+    pub recovered_text: &'static str,
+    pub memory_held: fn(&str) -> String,
+    pub disk_low: &'static str,
+    pub disk_low_text: fn(u64, u64, &str) -> String,
+    pub logs_not_written: &'static str,
+    pub test: &'static str,
+    pub test_text: &'static str,
+    pub again_in: fn(u64) -> String,
+    pub gives_up: fn(u32, u64) -> String,
+    pub while_away: &'static str,
+    pub more: fn(u64, u64) -> String,
+    pub now: fn(&str) -> String,
+    pub dropped: fn(u64) -> String,
+
+    // The part of the page.
+    pub title: &'static str,
+    pub no_targets: &'static str,
+    pub target: &'static str,
+    pub preset: &'static str,
+    pub floor: &'static str,
+    pub last: &'static str,
+    pub never: &'static str,
+    pub sent: &'static str,
+    pub not_sent: fn(&str) -> String,
+    pub waiting: fn(u64) -> String,
+    pub signed: &'static str,
+    pub send_test: &'static str,
+    pub test_sent: fn(&str) -> String,
+    pub test_not_sent: fn(&str, &str) -> String,
+    pub browser: &'static str,
+    pub browser_on: &'static str,
+    pub browser_off: &'static str,
+    pub browser_denied: &'static str,
+    pub browser_insecure: &'static str,
+    pub browser_no_script: &'static str,
+}
