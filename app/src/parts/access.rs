@@ -585,7 +585,7 @@ fn page(frame: &Frame, title: &str, body: AnyView) -> String {
             </header>
             <main class="access-page">
                 {links}
-                <h2>{title.clone()}</h2>
+                <h2>{title}</h2>
                 {said}
                 {body}
             </main>
