@@ -42,6 +42,7 @@ function fingerprint(dash: Dashboard): Promise<string> {
       socket.destroy();
     });
     socket.on("error", reject);
+    socket.setTimeout(5_000, () => socket.destroy(new Error("no greeting within 5 s")));
   });
 }
 

@@ -53,7 +53,7 @@ fn everything_wrong_is_named_at_once_with_what_is_allowed() {
         ("GPU_MEMORY_UTILIZATION", "1.5"),
         ("CUDA_VISIBLE_DEVICES", "first"),
         ("VLLM_CONTAINER", "../../version"),
-        ("SERVICES_ADDR", "0.0.0.0:3000"),
+        ("SERVICES_ADDR", "nowhere:3000"),
         ("VLLM_API_KEY", "with space"),
     ];
     let ConfigError(wrong) = load(&env, None, Flags::default()).expect_err("invalid");
