@@ -24,8 +24,6 @@ pub fn table(view: &NotifyView, lang: Lang) -> AnyView {
                     <thead>
                         <tr>
                             <th scope="col">{words.target}</th>
-                            <th scope="col">{words.preset}</th>
-                            <th scope="col">{words.floor}</th>
                             <th scope="col">{words.last}</th>
                             <th></th>
                         </tr>
@@ -61,7 +59,8 @@ fn row(it: &NotifyRow, may_test: bool, words: &NotifyWords) -> AnyView {
         Some((at, Some(why))) => format!("{} {}", moment(*at), (words.not_sent)(why)),
     };
     let waiting = (it.waiting > 0).then(|| format!(", {}", (words.waiting)(it.waiting)));
-    let form = if it.signed { format!("{}, {}", it.preset, words.signed) } else { it.preset.to_owned() };
+    let signed = if it.signed { format!(", {}", words.signed) } else { String::new() };
+    let form = format!("{}{signed}, {}", it.preset, (words.floor)(it.floor));
     let test = may_test.then(|| {
         view! {
             <form method="post" action="/parts/notify/test">
@@ -72,9 +71,11 @@ fn row(it: &NotifyRow, may_test: bool, words: &NotifyWords) -> AnyView {
     });
     view! {
         <tr>
-            <th scope="row">{it.name.clone()}<br/><span class="mono quiet">{it.place.clone()}</span></th>
-            <td>{form}</td>
-            <td>{it.floor}</td>
+            <th scope="row">
+                {it.name.clone()}
+                <span class="mono quiet">{it.place.clone()}</span>
+                <span class="quiet">{form}</span>
+            </th>
             <td>{last}{waiting}</td>
             <td>{test}</td>
         </tr>

@@ -2,7 +2,7 @@
 
 use super::Finding;
 use crate::gpu::{Paths, Reader};
-use crate::history::{floor, free_bytes};
+use crate::history::{floor, free_bytes, scarce};
 use crate::settings::Config;
 use app::locales::{Lang, gib_tenths};
 use app::model::GpuStatus;
@@ -55,7 +55,7 @@ fn room(free: u64, size: u64, folder: &Path) -> Finding {
         "Delete what is not needed: images, models of the Hugging Face cache, old logs (SERVICES_LOGS_SIZE).";
     if free < floor(size) || free == 0 {
         Finding::error("disk", format!("{what}: logs are not written any more"), advice)
-    } else if free < size / 20 {
+    } else if free < scarce(size) {
         Finding::warning("disk", what, advice)
     } else {
         Finding::ok("disk", what)

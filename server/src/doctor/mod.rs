@@ -133,7 +133,9 @@ fn plain(findings: &[Finding]) -> String {
         }
     }
     let count = |level| findings.iter().filter(|finding| finding.level == level).count();
-    out.push_str(&format!("{} errors, {} warnings\n", count(Level::Error), count(Level::Warning)));
+    let plural = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+    let (errors, warnings) = (count(Level::Error), count(Level::Warning));
+    out.push_str(&format!("{}, {}\n", plural(errors, "error"), plural(warnings, "warning")));
     out
 }
 

@@ -21,7 +21,7 @@ mod writer;
 pub use columns::Line;
 pub use filter::{Filter, MOST_QUERY, Query};
 pub use keeper::Keeper;
-pub use retention::{Bounds, KeptRun, floor, free_bytes};
+pub use retention::{Bounds, KeptRun, floor, free_bytes, scarce};
 pub use search::{Answer, BINS, Hit, OwnLine, Search};
 pub use view::{Anchor, Direction, Selection, View, write_json_line, write_line, write_text};
 pub use writer::RunWriter;

@@ -45,6 +45,12 @@ pub const fn floor(size: u64) -> u64 {
     if share < 256 << 20 { share } else { 256 << 20 }
 }
 
+/// Below so much free room there is trouble ahead: 5 % of a disk of this size, but no more than 20 GiB.
+pub const fn scarce(size: u64) -> u64 {
+    let share = size / 20;
+    if share < 20 << 30 { share } else { 20 << 30 }
+}
+
 impl History {
     /// The runs of a service that are on disk, the oldest first.
     pub fn kept(&self, service: &str) -> Vec<KeptRun> {

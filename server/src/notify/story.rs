@@ -4,6 +4,7 @@
 //! dashboard ran is told once, by what an earlier one remembered.
 
 use super::message::{Detail, Incident, Severity, Topic};
+use crate::history::scarce;
 use crate::supervisor::{Event, Happening};
 use app::model::{Cause, Failure, Restarts, ServiceName, Timestamp};
 use std::collections::BTreeMap;
@@ -172,13 +173,10 @@ pub struct Disk {
     told: Option<Severity>,
 }
 
-/// Below so much free room there is trouble ahead, however large the disk is.
-const MOST_ROOM: u64 = 20 << 30;
-
 impl Disk {
     /// Takes a look at the disk: free and all bytes, and what Services itself leaves free.
     pub fn look(&mut self, free: u64, size: u64, floor: u64, folder: &str) -> Option<Incident> {
-        let low = (size / 20).min(MOST_ROOM).max(floor);
+        let low = scarce(size).max(floor);
         let severity = if free < floor {
             Severity::Error
         } else if free < low {
