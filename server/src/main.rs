@@ -217,18 +217,22 @@ async fn serve(config: Config, sources: Sources) -> Result<(), String> {
     let hosts = Hosts::new(config.dashboard.hosts.value.clone());
     let app = router(site, hosts.clone(), &assets);
     let scheme = if tls.is_some() { "https" } else { "http" };
-    println!("Services is at {scheme}://{address}");
+    let mut greeting = format!("Services is at {scheme}://{address}\n");
     if access.is_open() {
-        println!("Nobody signs in (--no-auth): whoever reaches this address may do everything.");
+        greeting.push_str("Nobody signs in (--no-auth): whoever reaches this address may do everything.\n");
     } else if let Some(code) = access.setup_code() {
-        println!("There is no account yet. Open {scheme}://{address}/setup and give this code: {code}");
+        greeting.push_str(&format!(
+            "There is no account yet. Open {scheme}://{address}/setup and give this code: {code}\n"
+        ));
     }
+    // Whoever closed the output does not want to know.
+    let mut out = std::io::stdout();
+    let _ = out.write_all(greeting.as_bytes()).and_then(|()| out.flush());
     if !address.ip().is_loopback() && tls.is_none() {
         tracing::warn!(
             "{address} is reached by others: passwords travel in clear text unless a proxy in front speaks HTTPS"
         );
     }
-    let _ = std::io::stdout().flush();
 
     let proxies = config.dashboard.proxies.value.clone();
     let door = Door { tls, proxies, hosts, limits: Limits::default().within_files() };

@@ -264,7 +264,8 @@ impl ServiceConfig {
 impl Dashboard {
     /// The page's address for links in messages: the one that was given, or the first host's.
     pub fn public_url(&self) -> Option<String> {
-        let of_host = || Some(format!("http://{}:{}", self.hosts.value.first()?, self.addr.value.port()));
+        let scheme = if self.tls_cert.value.is_some() { "https" } else { "http" };
+        let of_host = || Some(format!("{scheme}://{}:{}", self.hosts.value.first()?, self.addr.value.port()));
         self.public_url.value.clone().or_else(of_host)
     }
 

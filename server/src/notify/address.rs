@@ -1,7 +1,7 @@
 //! Where a target is: an address that may hold tokens, and which addresses of networks are never spoken to.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 /// The address of a target. It is a secret: only its host is shown.
 #[derive(Clone, PartialEq, Eq)]
@@ -113,33 +113,12 @@ fn is_near(ip: IpAddr) -> bool {
 /// Addresses that are never spoken to: link-local ones, where clouds keep what a machine may ask about itself, such
 /// services at other places, and what is no single machine.
 pub fn forbidden(ip: IpAddr) -> bool {
-    const METADATA_V4: [Ipv4Addr; 3] =
-        [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(168, 63, 129, 16), Ipv4Addr::new(192, 0, 0, 192)];
-    const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
-    match ip {
-        IpAddr::V4(v4) => {
-            v4.is_link_local()
-                || v4.octets()[0] == 0
-                || v4.is_multicast()
-                || v4.is_broadcast()
-                || METADATA_V4.contains(&v4)
-        }
-        IpAddr::V6(v6) => {
-            // IPv4 in its clothes, and behind NAT64.
-            let parts = v6.segments();
-            let inner = v6.to_ipv4_mapped().or_else(|| {
-                (parts[..6] == [0x64, 0xff9b, 0, 0, 0, 0]).then(|| {
-                    let [.., a, b, c, d] = v6.octets();
-                    Ipv4Addr::new(a, b, c, d)
-                })
-            });
-            inner.is_some_and(|v4| forbidden(IpAddr::V4(v4)))
-                || v6.is_unicast_link_local()
-                || v6.is_unspecified()
-                || v6.is_multicast()
-                || v6 == METADATA_V6
-        }
-    }
+    // Nor is a message for everybody, or for nobody.
+    let nobody = match ip.to_canonical() {
+        IpAddr::V4(v4) => v4.octets()[0] == 0 || v4.is_multicast() || v4.is_broadcast(),
+        IpAddr::V6(v6) => v6.is_unspecified() || v6.is_multicast(),
+    };
+    nobody || crate::reach::forbidden(ip)
 }
 
 #[cfg(test)]
