@@ -236,7 +236,7 @@ test("the audit tells who did what, and what was refused", async ({ page, dashbo
     ["root admin", "127.0.0.1", "start", "vllm", "done", ""],
     ["root admin", "127.0.0.1", "sign-in", "", "done", ""],
     ["nobody", "127.0.0.1", "request", "/api/services/vllm/start", "refused: it came from another site", "POST"],
-    ["root", "127.0.0.1", "sign-in", "", "refused: name or password is wrong", ""],
+    ["nobody", "127.0.0.1", "sign-in", "root", "refused: name or password is wrong", ""],
   ]);
   await page.getByLabel("Only what was refused or failed").check();
   await page.getByRole("button", { name: "Show" }).click();

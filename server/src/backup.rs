@@ -106,7 +106,9 @@ fn restore(state: &Path, config: &Path, folder: &Path) -> Result<String, String>
     fs::DirBuilder::new().recursive(true).mode(0o700).create(&trial).map_err(told(&trial))?;
     let checked = fs::copy(&store, trial.join(STORE))
         .map_err(told(&store))
-        .and_then(|_| Store::open(&trial).map(drop).map_err(|error| error.to_string()));
+        .and_then(|_| Store::open(&trial).map_err(|error| error.to_string()))
+        // A session that was ended since the backup was taken must not come back with it.
+        .map(|store| store.end_everything());
     if let Err(error) = checked {
         // What is left of the trial is ours alone.
         let _ = fs::remove_dir_all(&trial);

@@ -23,6 +23,7 @@ pub enum Said {
     Last,
     Token,
     Role,
+    Many,
     Store,
     PasswordChanged,
     Ended(usize),

@@ -4,7 +4,7 @@
 use app::model::Timestamp;
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Tries at once, and how long it takes until there is one more.
 const TRIES: u64 = 10;
@@ -51,8 +51,8 @@ pub struct Limits {
     devices: HashMap<[u8; 32], Bucket>,
     /// When strangers failed for a name, the last ones.
     failures: HashMap<String, Vec<Timestamp>>,
-    notes: Option<Bucket>,
-    unlisted: u64,
+    /// Refusals that were written down, and how many were not: of strangers together, and of each name.
+    notes: HashMap<String, (Bucket, u64)>,
 }
 
 impl Limits {
@@ -76,12 +76,21 @@ impl Limits {
         take(&mut self.addresses, network(ip), TRIES, now)
     }
 
-    /// The password was right.
+    /// The password was right: this one try does not count. Those before it do, or whoever has an account could guess at
+    /// others without end.
     pub fn forgive(&mut self, ip: IpAddr, known: Option<[u8; 32]>) {
-        match known {
-            Some(device) => drop(self.devices.remove(&device)),
-            None => drop(self.addresses.remove(&network(ip))),
+        let bucket = match known {
+            Some(device) => self.devices.get_mut(&device),
+            None => self.addresses.get_mut(&network(ip)),
+        };
+        if let Some(bucket) = bucket {
+            bucket.used_ms = bucket.used_ms.saturating_sub(ONE_MORE_MS);
         }
+    }
+
+    /// One try at something that only whoever is signed in can try.
+    pub fn try_own(&mut self, of: [u8; 32], now: Timestamp) -> Result<(), u64> {
+        take(&mut self.devices, of, TRIES, now)
     }
 
     /// A password was wrong.
@@ -94,13 +103,24 @@ impl Limits {
         }
     }
 
-    /// Whether one more refusal of a stranger is written down: how many before it were not.
-    pub fn try_note(&mut self, now: Timestamp) -> Option<u64> {
-        let bucket = self.notes.get_or_insert(Bucket { used_ms: 0, at: now });
+    /// The password that was counted as wrong was right.
+    pub fn succeeded(&mut self, name: &str) {
+        if let Some(at) = self.failures.get_mut(&key(name)) {
+            at.pop();
+        }
+    }
+
+    /// Whether one more refusal is written down, of strangers (an empty name) or of somebody: how many before it were not.
+    pub fn try_note(&mut self, who: &str, now: Timestamp) -> Option<u64> {
+        if !self.notes.contains_key(who) {
+            make_room(&mut self.notes, |(bucket, _)| Some(bucket.at));
+        }
+        let (bucket, unlisted) =
+            self.notes.entry(who.to_owned()).or_insert((Bucket { used_ms: 0, at: now }, 0));
         if bucket.take(NOTES, NOTE_MS, now).is_ok() {
-            Some(std::mem::take(&mut self.unlisted))
+            Some(std::mem::take(unlisted))
         } else {
-            self.unlisted += 1;
+            *unlisted += 1;
             None
         }
     }
@@ -141,6 +161,8 @@ fn key(name: &str) -> String {
 /// One network has as many addresses of IPv6 as it likes: they count as one.
 fn network(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
+        // Whoever is on this machine has as many of these as they like, too.
+        IpAddr::V4(v4) if v4.is_loopback() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(v6) => {
             let [a, b, c, d, ..] = v6.segments();
             IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
@@ -196,7 +218,11 @@ mod tests {
         }
         assert!(limits.try_sign_in(ip(1), Some([1; 32]), "root", at(1)).is_err(), "has a bound, too");
         limits.forgive(ip(1), Some([1; 32]));
-        assert!(limits.try_sign_in(ip(1), Some([1; 32]), "root", at(1)).is_ok());
+        assert!(
+            limits.try_sign_in(ip(1), Some([1; 32]), "root", at(1)).is_ok(),
+            "the right one does not count"
+        );
+        assert!(limits.try_sign_in(ip(1), Some([1; 32]), "root", at(1)).is_err(), "those before it do");
         for _ in 0..5 {
             assert!(limits.try_sign_in(ip(101), None, "root", at(3700)).is_ok(), "an hour later it is over");
         }
@@ -211,7 +237,8 @@ mod tests {
         }
         assert!(limits.addresses.len() <= MOST && limits.failures.len() <= MOST);
         assert!(limits.addresses.contains_key(&ip(29_999)), "the newest stay");
-        assert_eq!((0..500).filter(|_| limits.try_note(at(0)).is_some()).count(), 100);
-        assert_eq!(limits.try_note(at(10)), Some(400));
+        assert_eq!((0..500).filter(|_| limits.try_note("", at(0)).is_some()).count(), 100);
+        assert_eq!(limits.try_note("eve", at(0)), Some(0), "each has its own");
+        assert_eq!(limits.try_note("", at(10)), Some(400));
     }
 }

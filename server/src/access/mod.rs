@@ -131,6 +131,9 @@ pub enum Refused {
     /// A token's name or life is not allowed.
     #[error("a token has a name of 1 to 64 characters and lives 1 to 366 days")]
     Token,
+    /// An account has as many tokens as it may.
+    #[error("an account has at most 50 tokens: remove one first")]
+    Many,
     /// A role that is none.
     #[error("a role is viewer, operator or admin")]
     Role,
@@ -148,10 +151,10 @@ pub struct Access {
     open: bool,
     code: Mutex<Option<String>>,
     limits: Mutex<Limits>,
-    /// Passwords are dear to look at: one at a time of browsers that are known, one of others.
-    turns: [Semaphore; 2],
-    /// Those of others that wait.
-    waiting: Semaphore,
+    /// Passwords are dear to look at: one at a time of others, one of browsers that are known.
+    turns: [Arc<Semaphore>; 2],
+    /// Those that wait, of each.
+    waiting: [Arc<Semaphore>; 2],
     changed: watch::Sender<u64>,
     /// Streams that are open, by name.
     streams: Mutex<HashMap<String, usize>>,
@@ -189,8 +192,8 @@ impl Access {
             open,
             code: Mutex::new(None),
             limits: Mutex::default(),
-            turns: [Semaphore::new(1), Semaphore::new(1)],
-            waiting: Semaphore::new(WAITING),
+            turns: [1; 2].map(|places| Arc::new(Semaphore::new(places))),
+            waiting: [WAITING; 2].map(|places| Arc::new(Semaphore::new(places))),
             changed: watch::Sender::new(0),
             streams: Mutex::default(),
         };
@@ -268,6 +271,8 @@ impl Access {
     /// A place for one more stream; none where somebody has too many.
     pub fn stream(self: &Arc<Self>, who: &str) -> Option<Stream> {
         let most = if self.open { MOST_STREAMS_OPEN } else { MOST_STREAMS };
+        // All tokens of an account share its places.
+        let who = who.split('/').next().unwrap_or(who);
         let mut streams = self.streams();
         let count = streams.entry(who.to_owned()).or_default();
         if *count >= most {
@@ -338,26 +343,34 @@ impl Access {
         let known = account.as_ref().zip(device).filter(|(a, device)| self.store.knows_device(device, a.id));
         let known = known.map(|(_, device)| device);
         self.limits().try_sign_in(from.ip, known, name, now).map_err(Refused::Wait)?;
-        // Strangers may fill their own queue, not that of those who were here before.
-        let place =
-            if known.is_none() { Some(self.waiting.try_acquire().map_err(|_| Refused::Busy)?) } else { None };
-        let turn = tokio::time::timeout(PATIENCE, self.turns[usize::from(known.is_some())].acquire());
-        let turn = turn.await.map_err(|_| Refused::Busy)?.map_err(|_| Refused::Busy)?;
-        let (stored, given) = (account.as_ref().map(|a| a.password.clone()), password.to_owned());
-        // An unknown name takes as long as a known one.
-        let right = tokio::task::spawn_blocking(move || is_password(stored.as_deref(), &given));
-        let right = right.await.unwrap_or(false);
-        drop((turn, place));
+        // Counted before it is looked at: who hangs up meanwhile has tried, too.
+        self.limits().failed(name, now);
+        let right =
+            self.is_right(account.as_ref().map(|a| a.password.clone()), password, known.is_some()).await?;
         match account.filter(|_| right) {
             Some(account) => {
                 self.limits().forgive(from.ip, known);
+                self.limits().succeeded(name);
                 self.enter(&account, from, now)
             }
-            None => {
-                self.limits().failed(name, now);
-                Err(Refused::Wrong)
-            }
+            None => Err(Refused::Wrong),
         }
+    }
+
+    /// Looks at a password, when it is its turn. Strangers may fill their own queue, not that of those who were here before.
+    /// An unknown name takes as long as a known one, and whoever hangs up still has their turn.
+    async fn is_right(&self, stored: Option<String>, given: &str, known: bool) -> Result<bool, Refused> {
+        let [waiting, turns] = [&self.waiting, &self.turns].map(|of| of[usize::from(known)].clone());
+        let place = waiting.try_acquire_owned().map_err(|_| Refused::Busy)?;
+        let turn = tokio::time::timeout(PATIENCE, turns.acquire_owned());
+        let turn = turn.await.map_err(|_| Refused::Busy)?.map_err(|_| Refused::Busy)?;
+        let given = given.to_owned();
+        let looked = tokio::task::spawn_blocking(move || {
+            let right = is_password(stored.as_deref(), &given);
+            drop((turn, place));
+            right
+        });
+        Ok(looked.await.unwrap_or(false))
     }
 
     fn enter(&self, account: &Account, from: Visitor<'_>, now: Timestamp) -> Result<Entry, Refused> {
@@ -465,19 +478,16 @@ impl Access {
         name: &str,
         old: &str,
         new: &str,
-        from: Visitor<'_>,
         keep: Option<i64>,
     ) -> Result<(), Refused> {
-        self.limits().try_address(from.ip, Timestamp::now()).map_err(Refused::Wait)?;
+        // Nobody outside can use up these tries.
+        self.limits()
+            .try_own(hash_of(&format!("own password of {name}")), Timestamp::now())
+            .map_err(Refused::Wait)?;
         let account = self.store.account_named(name).ok_or(Refused::Unknown)?;
-        let _turn =
-            tokio::time::timeout(PATIENCE, self.turns[1].acquire()).await.map_err(|_| Refused::Busy)?;
-        let (stored, given) = (account.password, old.to_owned());
-        let right = tokio::task::spawn_blocking(move || is_password(Some(&stored), &given)).await;
-        if !right.unwrap_or(false) {
+        if !self.is_right(Some(account.password), old, true).await? {
             return Err(Refused::Wrong);
         }
-        self.limits().forgive(from.ip, None);
         self.set_password(name, new, keep).await
     }
 
@@ -504,8 +514,11 @@ impl Access {
         }
         let token = format!("{TOKEN_PREFIX}{}", random().ok_or(Refused::Store)?);
         let expires = now.plus_millis(i64::from(days) * 24 * 3_600_000);
-        let made = self.store.add_token(&hash_of(&token), account, name, role, now, expires);
-        made.map(|_| token).ok_or(Refused::Store)
+        match self.store.add_token(&hash_of(&token), account, name, role, now, expires) {
+            Some(true) => Ok(token),
+            Some(false) => Err(Refused::Many),
+            None => Err(Refused::Store),
+        }
     }
 
     /// Tokens, of one account or all.
@@ -522,10 +535,12 @@ impl Access {
         removed
     }
 
-    /// Writes something into the audit. What strangers are refused has a bound: the rest is counted.
+    /// Writes something into the audit. What is refused has a bound, of strangers together and of each account: the rest is
+    /// counted.
     pub fn note(&self, mut entry: AuditRow) {
-        if entry.role.is_empty() && entry.result != "done" {
-            match self.limits().try_note(entry.at) {
+        if entry.result != "done" {
+            let who = if entry.role.is_empty() { "" } else { entry.who.as_str() };
+            match self.limits().try_note(who, entry.at) {
                 None => return,
                 Some(0) => {}
                 Some(more) => {

@@ -91,10 +91,9 @@ async fn sessions_end_by_idleness_by_age_by_hand_and_with_the_password() {
     assert!(streams.has_changed().expect("alive"), "streams look again");
     let (mine, other) = (enter(at(10)).await.expect("in"), enter(at(10)).await.expect("in"));
     let keep = access.who(of(&mine.session), at(11)).and_then(|guest| guest.session).map(|s| s.id);
-    let wrong =
-        access.change_password("root", "not the old one", "another password", stranger(1), keep).await;
+    let wrong = access.change_password("root", "not the old one", "another password", keep).await;
     assert_eq!(wrong.err(), Some(Refused::Wrong));
-    access.change_password("root", PASSWORD, "another password", stranger(1), keep).await.expect("changed");
+    access.change_password("root", PASSWORD, "another password", keep).await.expect("changed");
     assert!(
         access.who(of(&mine.session), at(12)).is_some() && access.who(of(&other.session), at(12)).is_none()
     );

@@ -251,7 +251,8 @@ fn first_account(env: &BTreeMap<String, String>, wrong: &mut Vec<String>) -> Opt
         (None, Some(path)) => match std::fs::read_to_string(path) {
             Ok(text) => text.lines().next().unwrap_or_default().to_owned(),
             Err(error) => {
-                wrong.push(format!("SERVICES_ADMIN_PASSWORD_FILE: {path:?} cannot be read: {error}"));
+                // It is needed once: who removes it afterwards does well.
+                tracing::debug!("SERVICES_ADMIN_PASSWORD_FILE: {path:?} cannot be read: {error}");
                 return None;
             }
         },
@@ -392,6 +393,12 @@ impl Sources {
             file.dashboard.proxies.clone().map(|list| list.join(",")),
         );
         let proxies = reader.read("SERVICES_PROXIES", picked, Networks::default(), Networks::parse);
+        if no_auth.value && !proxies.value.is_empty() {
+            reader.wrong.push(
+                "SERVICES_NO_AUTH: with SERVICES_PROXIES, whoever reaches the proxy would need no account: allowed is one of them"
+                    .to_owned(),
+            );
+        }
         let file_path = |what: &str| if what.is_empty() { Ok(None) } else { path(what).map(Some) };
         let picked = reader.pick(
             Some("SERVICES_TLS_CERT"),

@@ -9,9 +9,11 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 /// A SHA-256.
 pub type Hash = [u8; 32];
 
-/// Sessions, devices and tokens of one account at most; the oldest go.
+/// Sessions and devices of one account at most; the oldest go.
 const MOST_SESSIONS: i64 = 50;
 const MOST_DEVICES: i64 = 50;
+/// Tokens of one account at most: no more are made.
+const MOST_TOKENS: i64 = 50;
 /// How exactly it is remembered when something was used last.
 const SEEN_EVERY_MS: i64 = 60_000;
 
@@ -302,6 +304,11 @@ impl Store {
         });
     }
 
+    /// Ends all sessions and forgets all browsers, of every account.
+    pub fn end_everything(&self) {
+        self.with("end_everything", |c| c.execute_batch("DELETE FROM session; DELETE FROM device;"));
+    }
+
     /// Remembers a browser from which an account signed in.
     pub fn add_device(&self, hash: &Hash, account: i64, now: Timestamp) {
         self.with("add_device", |c| {
@@ -329,7 +336,7 @@ impl Store {
         .unwrap_or(false)
     }
 
-    /// Makes a token; its number.
+    /// Makes a token. `Some(false)` when the account has as many as it may.
     pub fn add_token(
         &self,
         hash: &Hash,
@@ -338,13 +345,15 @@ impl Store {
         role: Role,
         now: Timestamp,
         expires: Timestamp,
-    ) -> Option<i64> {
+    ) -> Option<bool> {
         self.with("add_token", |c| {
+            c.execute("DELETE FROM token WHERE expires_ms < ?1", [now.millis()])?;
             c.execute(
-                "INSERT INTO token (hash, account, name, role, created_ms, expires_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                params![hash, account, name, role.as_str(), now.millis(), expires.millis()],
-            )?;
-            Ok(c.last_insert_rowid())
+                "INSERT INTO token (hash, account, name, role, created_ms, expires_ms) SELECT ?1, ?2, ?3, ?4, ?5, ?6
+                    WHERE (SELECT count(*) FROM token WHERE account = ?2) < ?7",
+                params![hash, account, name, role.as_str(), now.millis(), expires.millis(), MOST_TOKENS],
+            )
+            .map(|rows| rows == 1)
         })
     }
 

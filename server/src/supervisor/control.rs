@@ -58,7 +58,7 @@ impl Control for FleetControl {
         }
         // Taken is taken: should this dashboard end before it is done, the next one does it.
         self.0.store.set_pending(service, Some((verb, Timestamp::now())));
-        self.0.send(service, Mail::Command(verb))?;
+        self.0.send(service, Mail::Command(verb)).inspect_err(|_| self.0.store.set_pending(service, None))?;
         let wish = if verb == Verb::Stop { Wish::Stopped } else { Wish::Running };
         Ok(Service { wish, ..Fleet::dated(&now, Timestamp::now()) })
     }

@@ -227,7 +227,8 @@ impl RunSink {
         let earlier = self.store.run_before(&self.service, self.run)?;
         let until_ns = if self.log_from_ns > 0 { self.log_from_ns } else { i64::MAX };
         let feed = self.feed.clone();
-        if self.feed.run_numbers().0 == Some(earlier.run) {
+        // A feed that has not read a line of it does not know where to go on.
+        if self.feed.run_numbers().0 == Some(earlier.run) && self.feed.first_frame_ns().is_some() {
             let open = !self.feed.is_closed(earlier.run);
             let from = self.feed.position();
             return open.then_some(Rest { feed, earlier, from, until_ns, mark: None });
@@ -369,5 +370,46 @@ mod tests {
         let mut late = sink(run);
         assert_eq!(write(&mut late, &[(50, "nine\n")]), lines(&[(1, "nine")]));
         assert_ne!(late.feed.run_numbers().0, Some(run));
+    }
+
+    /// What is left of a run is looked for where an earlier dashboard came to, also when the feed has opened that run and read
+    /// nothing of it yet.
+    #[test]
+    fn a_run_that_was_opened_and_not_read_is_gone_on_with_where_it_was() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let service = ServiceName::parse("vllm").expect("a name");
+        let started = Timestamp::from_millis(1);
+        let store = Arc::new(Store::open(dir.path()).expect("opens"));
+        let earlier = store.open_run(&service, "a@1", started, 100).expect("written");
+        let run = store.open_run(&service, "a@2", started, 900).expect("written");
+        let feed = Arc::new(Feed::new(classify_common, Limits::default()));
+        let sink = RunSink {
+            feed: feed.clone(),
+            store: store.clone(),
+            service: service.clone(),
+            key: "a@2".into(),
+            started,
+            run,
+            log_from_ns: 900,
+            expected: None,
+            begun: false,
+            known: None,
+        };
+        let from =
+            || sink.rest().map(|rest| (rest.from.time_ns, rest.mark.map(|mark| mark.seq), rest.until_ns));
+        feed.open_run(earlier, started);
+        assert_eq!(
+            from(),
+            Some((100, Some(0), 900)),
+            "nothing is known: from where its part of the log begins"
+        );
+        let position = FramePosition { time_ns: 300, nth: 2 };
+        let mark = Mark { run: earlier, seq: 7, position, counts: LevelCounts::default() };
+        store.set_log_mark(&service, &mark);
+        assert_eq!(from(), Some((300, Some(7), 900)));
+        feed.frame_of(earlier, 400, Stream::Stdout, b"read\n");
+        assert_eq!(from(), Some((400, None, 900)), "the feed knows better");
+        feed.close_run();
+        assert_eq!(from(), None, "it was read to its end");
     }
 }

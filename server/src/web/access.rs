@@ -57,7 +57,7 @@ pub fn document(status: StatusCode, text: String) -> Response {
 
 /// The same address once more, asked for by a page of ours.
 pub fn again(uri: &Uri) -> Response {
-    let path = uri.path_and_query().map_or("/", axum::http::uri::PathAndQuery::as_str);
+    let path = back(uri.path_and_query().map_or("/", axum::http::uri::PathAndQuery::as_str));
     let path: String = path.chars().flat_map(escaped).collect();
     let text = format!(
         "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta http-equiv=\"refresh\" content=\"0; url={path}\">\
@@ -113,6 +113,7 @@ fn said(refused: &Refused) -> Said {
         Refused::Last => Said::Last,
         Refused::Token => Said::Token,
         Refused::Role => Said::Role,
+        Refused::Many => Said::Many,
         Refused::Store => Said::Store,
     }
 }
@@ -122,7 +123,7 @@ const fn status(refused: &Refused) -> StatusCode {
         Refused::Wrong | Refused::Code => StatusCode::UNAUTHORIZED,
         Refused::Wait(_) => StatusCode::TOO_MANY_REQUESTS,
         Refused::Busy => StatusCode::SERVICE_UNAVAILABLE,
-        Refused::Done | Refused::Taken | Refused::Last => StatusCode::CONFLICT,
+        Refused::Done | Refused::Taken | Refused::Last | Refused::Many => StatusCode::CONFLICT,
         Refused::Unknown => StatusCode::NOT_FOUND,
         Refused::Name | Refused::Password | Refused::Token | Refused::Role => StatusCode::BAD_REQUEST,
         Refused::Store => StatusCode::INTERNAL_SERVER_ERROR,
@@ -234,7 +235,18 @@ pub async fn sign_in(
             let_in(&site, &entry, to, from.client)
         }
         Err(why) => {
-            note(&site, name, "", from.client, "sign-in", &format!("refused: {why}"));
+            // Somebody may have typed the password here: only the name of an account is written down.
+            let known = site.access.accounts().into_iter().find(|it| it.name.eq_ignore_ascii_case(name));
+            let target = known.map_or_else(|| "(unknown name)".to_owned(), |it| it.name);
+            site.access.note(AuditRow {
+                at: Timestamp::now(),
+                who: "nobody".to_owned(),
+                address: from.client.ip.to_string(),
+                action: "sign-in".to_owned(),
+                target,
+                result: format!("refused: {why}"),
+                ..AuditRow::default()
+            });
             let view = SignInView { name: name.chars().take(32).collect(), back: to.to_owned() };
             refused(&why, parts::sign_in(&view, &frame(&headers, None, Some(said(&why)))))
         }
@@ -343,19 +355,13 @@ pub async fn account(site: Site, headers: HeaderMap) -> Response {
 }
 
 /// `POST /account/password`
-pub async fn password(
-    site: Site,
-    headers: HeaderMap,
-    extensions: Extensions,
-    Form(fields): Form<Fields>,
-) -> Response {
-    let from = Where::of(&site, &headers, &extensions);
+pub async fn password(site: Site, headers: HeaderMap, Form(fields): Form<Fields>) -> Response {
     let name = site.caller().name.clone();
     site.caller().does("account-password", name.clone(), "");
     let result = match own(&site) {
         Ok((_, keep)) => {
             let (old, new) = (field(&fields, "old"), field(&fields, "new"));
-            site.access.change_password(&name, old, new, from.visitor(), keep).await
+            site.access.change_password(&name, old, new, keep).await
         }
         Err(why) => Err(why),
     };

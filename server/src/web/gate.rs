@@ -79,6 +79,16 @@ pub async fn gate(State(gate): State<Gate>, mut request: Request, next: Next) ->
                     })
                     .unwrap_or_default(),
             );
+            if method == Method::POST {
+                // Whoever hangs up meanwhile does not undo what was begun: it is done, and written down.
+                let (gate, caller, uri) = (gate.clone(), caller.clone(), uri.clone());
+                let work = tokio::spawn(async move {
+                    let response = next.run(request).await;
+                    note(&gate.access, &caller, client, action, &uri, &response);
+                    response
+                });
+                return work.await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response());
+            }
             next.run(request).await
         }
         Err(error) => {
