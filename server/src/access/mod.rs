@@ -544,7 +544,7 @@ impl Access {
                 None => return,
                 Some(0) => {}
                 Some(more) => {
-                    entry.detail = format!("{} (and {more} refusals before it, not listed)", entry.detail)
+                    entry.detail = format!("{} (and {more} refusals before it, not listed)", entry.detail);
                 }
             }
         }
