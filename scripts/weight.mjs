@@ -45,6 +45,7 @@ const server = spawn(process.env.SERVICES_BINARY ?? "target/release/server", [],
     HOME: folder,
     SERVICES_ADDR: `127.0.0.1:${port}`,
     SERVICES_STATE_DIR: folder,
+    SERVICES_NO_AUTH: "true",
     // An engine that is not there: the weight is the page's, whatever runs.
     DOCKER_HOST: `unix://${folder}/none.sock`,
     VLLM_RUNTIME: "docker",
