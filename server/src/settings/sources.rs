@@ -393,12 +393,6 @@ impl Sources {
             file.dashboard.proxies.clone().map(|list| list.join(",")),
         );
         let proxies = reader.read("SERVICES_PROXIES", picked, Networks::default(), Networks::parse);
-        if no_auth.value && !proxies.value.is_empty() {
-            reader.wrong.push(
-                "SERVICES_NO_AUTH: with SERVICES_PROXIES, whoever reaches the proxy would need no account: allowed is one of them"
-                    .to_owned(),
-            );
-        }
         let file_path = |what: &str| if what.is_empty() { Ok(None) } else { path(what).map(Some) };
         let picked = reader.pick(
             Some("SERVICES_TLS_CERT"),
