@@ -260,8 +260,9 @@ async fn lines_arrive_while_the_service_runs_and_terminate_ends_it() {
 async fn what_a_killed_main_process_leaves_behind_is_named_and_ended() {
     let place = Place::new();
     let runtime = place.runtime();
-    let script = "sh -c 'trap \"\" TERM; echo stubborn; while :; do sleep 0.1; done' & \
-                  setsid sleep 301 & sleep 302 & echo ready; wait";
+    // It says so before it has children: it is killed as soon as they are there.
+    let script = "echo ready; sh -c 'trap \"\" TERM; echo stubborn; while :; do sleep 0.1; done' & \
+                  setsid sleep 301 & sleep 302 & wait";
     runtime.start(&sh(script)).await.expect("started");
     let there = instance(&runtime).await;
     let pids = until("all children", async || {
