@@ -8,7 +8,7 @@ use crate::store::Store;
 use app::model::Timestamp;
 use clap::{Parser, Subcommand};
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -48,17 +48,7 @@ enum Verb {
 /// Runs the command. `words` begin with `backup` or `restore`.
 pub fn command(words: &[String]) -> ExitCode {
     let arguments = Arguments::parse_from(std::iter::once("server".to_owned()).chain(words.iter().cloned()));
-    match run(arguments) {
-        Ok(text) => {
-            // A closed pipe is the reader's choice.
-            let _ = io::stdout().write_all(text.as_bytes());
-            ExitCode::SUCCESS
-        }
-        Err(message) => {
-            eprintln!("{message}");
-            ExitCode::FAILURE
-        }
-    }
+    crate::terminal::end(run(arguments))
 }
 
 fn run(arguments: Arguments) -> Result<String, String> {

@@ -18,6 +18,7 @@ pub mod runtime;
 pub mod settings;
 pub mod store;
 pub mod supervisor;
+mod terminal;
 pub mod vitals;
 pub mod vllm;
 pub mod web;

@@ -7,7 +7,7 @@ mod audit;
 mod runs;
 
 pub use accounts::{Account, NewSession, SessionRow, TokenRow};
-pub use audit::{AUDIT_KEEPS, AuditFilter, AuditRow};
+pub use audit::{AUDIT_KEEPS, AuditFilter};
 pub use runs::RunEnd;
 
 use crate::logs::Mark;
@@ -567,25 +567,13 @@ impl Store {
         let mut words = text.split(' ');
         let (boot, at, verb) = (words.next()?, words.next()?, words.next()?);
         let at = Timestamp::from_millis(at.parse().ok()?);
-        let verb = match verb {
-            "start" => Verb::Start,
-            "stop" => Verb::Stop,
-            "restart" => Verb::Restart,
-            _ => return None,
-        };
+        let verb = Verb::ALL.into_iter().find(|known| known.as_str() == verb)?;
         (boot == boot_id() && now.since(at) < MEANT_FOR_MS).then_some((verb, at))
     }
 
     /// Remembers such a command, or that there is none any more.
     pub fn set_pending(&self, service: &ServiceName, pending: Option<(Verb, Timestamp)>) {
-        let text = pending.map(|(verb, at)| {
-            let verb = match verb {
-                Verb::Start => "start",
-                Verb::Stop => "stop",
-                Verb::Restart => "restart",
-            };
-            format!("{} {} {verb}", boot_id(), at.millis())
-        });
+        let text = pending.map(|(verb, at)| format!("{} {} {}", boot_id(), at.millis(), verb.as_str()));
         self.set_fact(&format!("pending/{service}"), text.as_deref().unwrap_or_default());
     }
 

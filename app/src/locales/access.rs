@@ -1,7 +1,7 @@
 //! The words of the pages about accounts: sign-in, set-up, one's own account, accounts, audit. Written by the server alone.
 
 use super::Lang;
-use crate::api::Role;
+use crate::api::{Refused, Role};
 use crate::parts::access::Said;
 
 /// The words of one language.
@@ -152,25 +152,27 @@ static EN: AccessWords = AccessWords {
     no_rows: "Nothing was found.",
     forbidden: |role| format!("This takes the role {}.", role.as_str()),
     said: |said| match said {
-        Said::Wrong => "Name or password is wrong.".to_owned(),
-        Said::Wait(seconds) => format!("Too many tries. Wait {seconds} s."),
-        Said::Busy => "Too many others are signing in. Try again.".to_owned(),
-        Said::Code => "The set-up code is wrong.".to_owned(),
-        Said::Done => "It is set up already: sign in.".to_owned(),
-        Said::Name => {
+        Said::Refused(Refused::Wrong) => "Name or password is wrong.".to_owned(),
+        Said::Refused(Refused::Wait(seconds)) => format!("Too many tries. Wait {seconds} s."),
+        Said::Refused(Refused::Busy) => "Too many others are signing in. Try again.".to_owned(),
+        Said::Refused(Refused::Code) => "The set-up code is wrong.".to_owned(),
+        Said::Refused(Refused::Done) => "It is set up already: sign in.".to_owned(),
+        Said::Refused(Refused::Name) => {
             "A name has 1 to 32 of a-z, A-Z, 0-9, “.”, “_” and “-”, and begins with a letter or a digit."
                 .to_owned()
         }
-        Said::Password => {
+        Said::Refused(Refused::Password) => {
             "A password has at least 10 characters, at most 512 bytes, and is not the name.".to_owned()
         }
-        Said::Taken => "There is an account of this name.".to_owned(),
-        Said::Unknown => "It is not there any more.".to_owned(),
-        Said::Last => "It is the last account that administers.".to_owned(),
-        Said::Token => "A token has a name of 1 to 64 characters and lives 1 to 366 days.".to_owned(),
-        Said::Role => "A token may not do more than its account.".to_owned(),
-        Said::Many => "An account has at most 50 tokens: remove one first.".to_owned(),
-        Said::Store => "It could not be written to the state folder.".to_owned(),
+        Said::Refused(Refused::Taken) => "There is an account of this name.".to_owned(),
+        Said::Refused(Refused::Unknown) => "It is not there any more.".to_owned(),
+        Said::Refused(Refused::Last) => "It is the last account that administers.".to_owned(),
+        Said::Refused(Refused::Token) => {
+            "A token has a name of 1 to 64 characters and lives 1 to 366 days.".to_owned()
+        }
+        Said::Refused(Refused::Role) => "A token may not do more than its account.".to_owned(),
+        Said::Refused(Refused::Many) => "An account has at most 50 tokens: remove one first.".to_owned(),
+        Said::Refused(Refused::Store) => "It could not be written to the state folder.".to_owned(),
         Said::PasswordChanged => "The password is changed. All other sessions are ended.".to_owned(),
         Said::Ended(count) => format!("Sessions ended: {count}."),
         Said::Removed => "Removed.".to_owned(),
@@ -249,22 +251,28 @@ static RU: AccessWords = AccessWords {
     no_rows: "Ничего не найдено.",
     forbidden: |role| format!("Для этого нужна роль «{}».", (RU.role_of)(role)),
     said: |said| match said {
-        Said::Wrong => "Имя или пароль неверны.".to_owned(),
-        Said::Wait(seconds) => format!("Слишком много попыток. Подождите {seconds} с."),
-        Said::Busy => "Слишком многие входят одновременно. Попробуйте ещё раз.".to_owned(),
-        Said::Code => "Код неверен.".to_owned(),
-        Said::Done => "Первый запуск уже выполнен: войдите.".to_owned(),
-        Said::Name => {
+        Said::Refused(Refused::Wrong) => "Имя или пароль неверны.".to_owned(),
+        Said::Refused(Refused::Wait(seconds)) => format!("Слишком много попыток. Подождите {seconds} с."),
+        Said::Refused(Refused::Busy) => "Слишком многие входят одновременно. Попробуйте ещё раз.".to_owned(),
+        Said::Refused(Refused::Code) => "Код неверен.".to_owned(),
+        Said::Refused(Refused::Done) => "Первый запуск уже выполнен: войдите.".to_owned(),
+        Said::Refused(Refused::Name) => {
             "Имя: от 1 до 32 символов a-z, A-Z, 0-9, «.», «_» и «-», первый — буква или цифра.".to_owned()
         }
-        Said::Password => "Пароль: не короче 10 символов, не длиннее 512 байт и не равен имени.".to_owned(),
-        Said::Taken => "Такая учётная запись уже есть.".to_owned(),
-        Said::Unknown => "Этого уже нет.".to_owned(),
-        Said::Last => "Это последняя учётная запись администратора.".to_owned(),
-        Said::Token => "У токена имя от 1 до 64 символов и срок от 1 до 366 дней.".to_owned(),
-        Said::Role => "Токен не может больше, чем его учётная запись.".to_owned(),
-        Said::Many => "У учётной записи не больше 50 токенов: сначала удалите один.".to_owned(),
-        Said::Store => "Не удалось записать в папку состояния.".to_owned(),
+        Said::Refused(Refused::Password) => {
+            "Пароль: не короче 10 символов, не длиннее 512 байт и не равен имени.".to_owned()
+        }
+        Said::Refused(Refused::Taken) => "Такая учётная запись уже есть.".to_owned(),
+        Said::Refused(Refused::Unknown) => "Этого уже нет.".to_owned(),
+        Said::Refused(Refused::Last) => "Это последняя учётная запись администратора.".to_owned(),
+        Said::Refused(Refused::Token) => {
+            "У токена имя от 1 до 64 символов и срок от 1 до 366 дней.".to_owned()
+        }
+        Said::Refused(Refused::Role) => "Токен не может больше, чем его учётная запись.".to_owned(),
+        Said::Refused(Refused::Many) => {
+            "У учётной записи не больше 50 токенов: сначала удалите один.".to_owned()
+        }
+        Said::Refused(Refused::Store) => "Не удалось записать в папку состояния.".to_owned(),
         Said::PasswordChanged => "Пароль изменён. Остальные сеансы завершены.".to_owned(),
         Said::Ended(count) => format!("Завершено сеансов: {count}."),
         Said::Removed => "Удалено.".to_owned(),

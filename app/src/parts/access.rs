@@ -2,39 +2,24 @@
 
 use super::moment;
 use crate::Theme;
-use crate::api::Role;
+use crate::api::{AuditRow, Refused, Role};
 use crate::locales::{AccessWords, Lang};
 use crate::model::Timestamp;
 use leptos::prelude::*;
 
 /// What became of a form.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each is named after what it says; the words are in `locales::access`")]
 pub enum Said {
-    Wrong,
-    Wait(u64),
-    Busy,
-    Code,
-    Done,
-    Name,
-    Password,
-    Taken,
-    Unknown,
-    Last,
-    Token,
-    Role,
-    Many,
-    Store,
+    /// It was not done.
+    Refused(Refused),
+    /// The password is another one.
     PasswordChanged,
+    /// So many sessions were ended.
     Ended(usize),
+    /// Something was removed.
     Removed,
+    /// Something was changed.
     Saved,
-}
-
-impl Said {
-    const fn is_good(&self) -> bool {
-        matches!(self, Self::PasswordChanged | Self::Ended(_) | Self::Removed | Self::Saved)
-    }
 }
 
 /// What each of these pages has around it.
@@ -126,26 +111,11 @@ pub struct AccountsView {
     pub asking: Option<String>,
 }
 
-/// A row of the audit.
-#[derive(Clone, Debug, Default)]
-#[expect(missing_docs, reason = "as in the store's row, which says them")]
-pub struct DeedView {
-    pub id: i64,
-    pub at: Timestamp,
-    pub who: String,
-    pub role: String,
-    pub address: String,
-    pub action: String,
-    pub target: String,
-    pub result: String,
-    pub detail: String,
-}
-
 /// The audit.
 #[derive(Clone, Debug, Default)]
 pub struct AuditView {
     /// The rows.
-    pub rows: Vec<DeedView>,
+    pub rows: Vec<AuditRow>,
     /// What is chosen.
     pub who: String,
     /// What is chosen.
@@ -210,6 +180,22 @@ pub fn set_up(name: &str, frame: &Frame) -> String {
         </form>
     };
     page(frame, words.set_up, form.into_any())
+}
+
+/// A page that only asks for another one, so that it is a page of ours that asks.
+pub fn again(path: &str) -> String {
+    let to = path.to_owned();
+    let whole = view! {
+        <head>
+            <meta charset="utf-8"/>
+            <meta http-equiv="refresh" content=format!("0; url={path}")/>
+            <title>"Services"</title>
+        </head>
+        <body>
+            <p><a href=to>"Services"</a></p>
+        </body>
+    };
+    format!("<!DOCTYPE html><html lang=\"en\">{}</html>", super::written(whole.into_any()))
 }
 
 /// What a role may not see.
@@ -568,7 +554,10 @@ fn page(frame: &Frame, title: &str, body: AnyView) -> String {
         }
     });
     let said = frame.said.as_ref().map(|said| {
-        let (class, role) = if said.is_good() { ("news good", "status") } else { ("news bad", "alert") };
+        let (class, role) = match said {
+            Said::Refused(_) => ("news bad", "alert"),
+            _ => ("news good", "status"),
+        };
         view! { <p class=class role=role>{(words.said)(said)}</p> }
     });
     let whole = view! {

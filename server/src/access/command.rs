@@ -1,14 +1,14 @@
 //! `server user …` and `server token …`: accounts from the command line, for whoever may write the state folder. It works
 //! beside a dashboard that runs, which takes up at once what was changed.
 
-use super::{Access, MOST_TOKEN_DAYS, Refused};
+use super::{Access, MOST_TOKEN_DAYS};
 use crate::settings::{Flags, Sources};
-use crate::store::{AuditRow, Store};
-use app::api::Role;
+use crate::store::Store;
+use app::api::{AuditRow, Refused, Role};
 use app::model::Timestamp;
 use clap::{Parser, Subcommand};
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -101,17 +101,7 @@ fn role(text: &str) -> Result<Role, String> {
 /// Runs the command. `words` begin with `user` or `token`.
 pub fn command(words: &[String]) -> ExitCode {
     let arguments = Arguments::parse_from(std::iter::once("server".to_owned()).chain(words.iter().cloned()));
-    match run(arguments) {
-        Ok(text) => {
-            // A closed pipe is the reader's choice.
-            let _ = io::stdout().write_all(text.as_bytes());
-            ExitCode::SUCCESS
-        }
-        Err(message) => {
-            eprintln!("{message}");
-            ExitCode::FAILURE
-        }
-    }
+    crate::terminal::end(run(arguments))
 }
 
 fn run(arguments: Arguments) -> Result<String, String> {
@@ -147,13 +137,11 @@ async fn done(access: &Access, of: Of) -> Result<String, String> {
             ("account-remove", name, String::new(), result.map(|()| String::new()))
         }
         Of::User(User::SignOut { name }) => {
-            let account = access.accounts().into_iter().find(|a| a.name.eq_ignore_ascii_case(&name));
-            let result = account.ok_or(Refused::Unknown).map(|account| access.end_sessions(account.id, None));
+            let result = access.account(&name).map(|account| access.end_sessions(account.id, None));
             ("sessions-end", name, String::new(), result.map(|count| format!("{count} sessions ended\n")))
         }
         Of::Token(Token::Add { user, name, role, days }) => {
-            let account = access.accounts().into_iter().find(|a| a.name.eq_ignore_ascii_case(&user));
-            let result = account.ok_or(Refused::Unknown).and_then(|account| {
+            let result = access.account(&user).and_then(|account| {
                 access.add_token(account.id, account.role, &name, role, days, Timestamp::now())
             });
             let detail = format!("{role}, {days} days");

@@ -9,8 +9,8 @@ mod secret;
 
 pub use command::command;
 
-use crate::store::{Account, AuditRow, NewSession, SessionRow, Store, TokenRow};
-use app::api::{Caller, Role};
+use crate::store::{Account, NewSession, SessionRow, Store, TokenRow};
+use app::api::{AuditRow, Caller, Refused, Role};
 use app::model::Timestamp;
 use limits::Limits;
 use secret::{hash_of, is_password, password_hash, random, setup_code};
@@ -93,53 +93,6 @@ pub struct Entry {
     pub name: String,
     /// As what.
     pub role: Role,
-}
-
-/// Why somebody is not let in, or something about accounts is not done.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
-    /// There is no such account, or this is not its password: which of them is not said.
-    #[error("name or password is wrong")]
-    Wrong,
-    /// Too many tries.
-    #[error("too many tries; wait {0} s")]
-    Wait(u64),
-    /// Too many others want to be let in.
-    #[error("too many others are signing in; try again")]
-    Busy,
-    /// The set-up code is another one.
-    #[error("the set-up code is wrong")]
-    Code,
-    /// There is an account already.
-    #[error("it is set up already")]
-    Done,
-    /// The name cannot be used.
-    #[error("a name has 1 to 32 of a-z, A-Z, 0-9, '.', '_' and '-', and begins with a letter or a digit")]
-    Name,
-    /// The password cannot be used.
-    #[error("a password has at least 10 characters, at most 512 bytes, and is not the name")]
-    Password,
-    /// There is one of this name.
-    #[error("there is an account of this name")]
-    Taken,
-    /// It is not there.
-    #[error("there is no such account")]
-    Unknown,
-    /// Without it nobody could administer.
-    #[error("it is the last account that administers")]
-    Last,
-    /// A token's name or life is not allowed.
-    #[error("a token has a name of 1 to 64 characters and lives 1 to 366 days")]
-    Token,
-    /// An account has as many tokens as it may.
-    #[error("an account has at most 50 tokens: remove one first")]
-    Many,
-    /// A role that is none.
-    #[error("a role is viewer, operator or admin")]
-    Role,
-    /// The store failed.
-    #[error("it could not be written to the state folder")]
-    Store,
 }
 
 /// Who is let in.
@@ -422,6 +375,14 @@ impl Access {
         self.store.accounts()
     }
 
+    /// The account of this name, in any case.
+    ///
+    /// # Errors
+    /// [`Refused::Unknown`].
+    pub fn account(&self, name: &str) -> Result<Account, Refused> {
+        self.store.account_named(name).ok_or(Refused::Unknown)
+    }
+
     /// Makes an account.
     ///
     /// # Errors
@@ -440,7 +401,7 @@ impl Access {
     /// # Errors
     /// [`Refused::Last`], [`Refused::Unknown`], [`Refused::Store`].
     pub fn set_role(&self, name: &str, role: Role) -> Result<(), Refused> {
-        let account = self.store.account_named(name).ok_or(Refused::Unknown)?;
+        let account = self.account(name)?;
         let done = self.store.set_role(account.id, role);
         self.tell();
         done.ok_or(Refused::Store)?.then_some(()).ok_or(Refused::Last)
@@ -451,7 +412,7 @@ impl Access {
     /// # Errors
     /// [`Refused::Last`], [`Refused::Unknown`], [`Refused::Store`].
     pub fn remove_account(&self, name: &str) -> Result<(), Refused> {
-        let account = self.store.account_named(name).ok_or(Refused::Unknown)?;
+        let account = self.account(name)?;
         let done = self.store.remove_account(account.id);
         self.tell();
         done.ok_or(Refused::Store)?.then_some(()).ok_or(Refused::Last)
@@ -462,7 +423,7 @@ impl Access {
     /// # Errors
     /// [`Refused`].
     pub async fn set_password(&self, name: &str, password: &str, keep: Option<i64>) -> Result<(), Refused> {
-        let account = self.store.account_named(name).ok_or(Refused::Unknown)?;
+        let account = self.account(name)?;
         let hash = self.hashed(&account.name, password).await?;
         let done = self.store.set_password(account.id, &hash, Timestamp::now(), keep);
         self.tell();
@@ -484,7 +445,7 @@ impl Access {
         self.limits()
             .try_own(hash_of(&format!("own password of {name}")), Timestamp::now())
             .map_err(Refused::Wait)?;
-        let account = self.store.account_named(name).ok_or(Refused::Unknown)?;
+        let account = self.account(name)?;
         if !self.is_right(Some(account.password), old, true).await? {
             return Err(Refused::Wrong);
         }

@@ -14,7 +14,6 @@ pub use status::{BootStatus, How, boot_status};
 pub use unit::{Request, RequestError, Scope, unit_file};
 pub use write::{WriteError, Written, write_unit};
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -31,17 +30,7 @@ Writes a systemd unit that runs this program at boot with these flags, and says 
 
 /// `server install`: the words behind `install`. `check` refuses flags that the dashboard would not take.
 pub fn command(words: &[String], check: impl Fn(&[String]) -> Result<(), String>) -> ExitCode {
-    match answer(words, check) {
-        Ok(text) => {
-            // A closed pipe is the reader's choice.
-            let _ = std::io::stdout().write_all(text.as_bytes());
-            ExitCode::SUCCESS
-        }
-        Err(message) => {
-            eprintln!("{message}");
-            ExitCode::FAILURE
-        }
-    }
+    crate::terminal::end(answer(words, check))
 }
 
 /// What `server install` was asked for.

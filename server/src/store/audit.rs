@@ -2,34 +2,12 @@
 //! the oldest.
 
 use super::Store;
+use app::api::AuditRow;
 use app::model::Timestamp;
 use rusqlite::{Row, ToSql, params};
 
 /// So many rows are kept; the migration has the same number.
 pub const AUDIT_KEEPS: i64 = 100_000;
-
-/// One row.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct AuditRow {
-    /// Its number.
-    pub id: i64,
-    /// When.
-    pub at: Timestamp,
-    /// Who: an account, `ACCOUNT/TOKEN`, `local`, `command line`, or `nobody`.
-    pub who: String,
-    /// Their role; empty where they have none.
-    pub role: String,
-    /// From which address.
-    pub address: String,
-    /// What.
-    pub action: String,
-    /// To what.
-    pub target: String,
-    /// `done`, or why not.
-    pub result: String,
-    /// What exactly, without secrets.
-    pub detail: String,
-}
 
 /// Which rows are asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

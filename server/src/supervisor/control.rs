@@ -45,12 +45,7 @@ impl Control for FleetControl {
     }
 
     fn command(&self, caller: &Caller, service: &ServiceName, verb: Verb) -> Result<Service, ApiError> {
-        let action = match verb {
-            Verb::Start => "start",
-            Verb::Stop => "stop",
-            Verb::Restart => "restart",
-        };
-        caller.does(action, service.as_str(), "");
+        caller.does(verb.as_str(), service.as_str(), "");
         caller.check(Need::Operate)?;
         let now = self.0.known(service)?;
         if matches!(now.state, State::Unreachable { .. }) {

@@ -4,13 +4,13 @@ use super::client::Client;
 use super::gate::session_cookie;
 use super::problem::{Problem, Reason};
 use super::{Site, page};
-use crate::access::{Entry, Refused, Visitor};
-use crate::store::{AuditFilter, AuditRow};
-use app::api::Role;
+use crate::access::{Entry, Visitor};
+use crate::store::AuditFilter;
+use app::api::{AuditRow, Refused, Role};
 use app::model::Timestamp;
 use app::parts::access::{
-    self as parts, AccountRow, AccountView, AccountsView, AuditView, DeedView, Frame, Said, SessionView,
-    SignInView, TokenView,
+    self as parts, AccountRow, AccountView, AccountsView, AuditView, Frame, Said, SessionView, SignInView,
+    TokenView,
 };
 use axum::Form;
 use axum::extract::Query;
@@ -57,36 +57,17 @@ pub fn document(status: StatusCode, text: String) -> Response {
 
 /// The same address once more, asked for by a page of ours.
 pub fn again(uri: &Uri) -> Response {
-    let path = back(uri.path_and_query().map_or("/", axum::http::uri::PathAndQuery::as_str));
-    let path: String = path.chars().flat_map(escaped).collect();
-    let text = format!(
-        "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta http-equiv=\"refresh\" content=\"0; url={path}\">\
-         <title>Services</title></head><body><p><a href=\"{path}\">Services</a></p></body></html>"
-    );
-    document(StatusCode::OK, text)
-}
-
-fn escaped(c: char) -> Vec<char> {
-    match c {
-        '&' => "&amp;".chars().collect(),
-        '<' => "&lt;".chars().collect(),
-        '>' => "&gt;".chars().collect(),
-        '"' => "&quot;".chars().collect(),
-        '\'' => "&#39;".chars().collect(),
-        c => vec![c],
-    }
+    let path = uri.path_and_query().map_or("/", axum::http::uri::PathAndQuery::as_str);
+    document(StatusCode::OK, parts::again(back(path)))
 }
 
 /// The address of the sign-in that leads back to a path of ours.
 pub fn sign_in_address(back: &str) -> String {
-    let encoded: String = back
-        .bytes()
-        .map(|b| match b {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' => char::from(b).to_string(),
-            b => format!("%{b:02X}"),
-        })
-        .collect();
-    if back == "/" { "/login".to_owned() } else { format!("/login?back={encoded}") }
+    if back == "/" {
+        return "/login".to_owned();
+    }
+    // A slash is read well, and means nothing there.
+    format!("/login?back={}", super::search::encoded(back).replace("%2F", "/"))
 }
 
 /// A path of ours and nothing else.
@@ -97,25 +78,6 @@ fn back(text: &str) -> &str {
         && !text.starts_with("/login")
         && text.len() <= 2000;
     if ours { text } else { "/" }
-}
-
-fn said(refused: &Refused) -> Said {
-    match refused {
-        Refused::Wrong => Said::Wrong,
-        Refused::Wait(seconds) => Said::Wait(*seconds),
-        Refused::Busy => Said::Busy,
-        Refused::Code => Said::Code,
-        Refused::Done => Said::Done,
-        Refused::Name => Said::Name,
-        Refused::Password => Said::Password,
-        Refused::Taken => Said::Taken,
-        Refused::Unknown => Said::Unknown,
-        Refused::Last => Said::Last,
-        Refused::Token => Said::Token,
-        Refused::Role => Said::Role,
-        Refused::Many => Said::Many,
-        Refused::Store => Said::Store,
-    }
 }
 
 const fn status(refused: &Refused) -> StatusCode {
@@ -185,17 +147,22 @@ fn let_in(site: &Site, entry: &Entry, to: &str, client: Client) -> Response {
     response
 }
 
-/// Writes down what somebody did who was nobody before.
-fn note(site: &Site, who: &str, role: &str, client: Client, action: &str, result: &str) {
+/// Writes down that somebody was let in who was nobody before.
+fn note_entry(site: &Site, client: Client, action: &str, entry: &Entry) {
     site.access.note(AuditRow {
         at: Timestamp::now(),
-        who: who.chars().take(32).collect(),
-        role: role.to_owned(),
+        who: entry.name.clone(),
+        role: entry.role.to_string(),
         address: client.ip.to_string(),
         action: action.to_owned(),
-        result: result.to_owned(),
+        result: "done".to_owned(),
         ..AuditRow::default()
     });
+}
+
+/// Writes down that nobody was let in.
+fn note_refusal(site: &Site, client: Client, action: &str, target: String, why: &Refused) {
+    site.access.note(AuditRow { target, ..AuditRow::of_nobody(client.ip, action, &why.to_string()) });
 }
 
 /// `GET /login`
@@ -231,24 +198,16 @@ pub async fn sign_in(
             {
                 site.access.sign_out(old);
             }
-            note(&site, &entry.name, entry.role.as_str(), from.client, "sign-in", "done");
+            note_entry(&site, from.client, "sign-in", &entry);
             let_in(&site, &entry, to, from.client)
         }
         Err(why) => {
             // Somebody may have typed the password here: only the name of an account is written down.
-            let known = site.access.accounts().into_iter().find(|it| it.name.eq_ignore_ascii_case(name));
-            let target = known.map_or_else(|| "(unknown name)".to_owned(), |it| it.name);
-            site.access.note(AuditRow {
-                at: Timestamp::now(),
-                who: "nobody".to_owned(),
-                address: from.client.ip.to_string(),
-                action: "sign-in".to_owned(),
-                target,
-                result: format!("refused: {why}"),
-                ..AuditRow::default()
-            });
+            let known = site.access.account(name);
+            let target = known.map_or_else(|_| "(unknown name)".to_owned(), |it| it.name);
+            note_refusal(&site, from.client, "sign-in", target, &why);
             let view = SignInView { name: name.chars().take(32).collect(), back: to.to_owned() };
-            refused(&why, parts::sign_in(&view, &frame(&headers, None, Some(said(&why)))))
+            refused(&why, parts::sign_in(&view, &frame(&headers, None, Some(Said::Refused(why.clone())))))
         }
     }
 }
@@ -287,13 +246,13 @@ pub async fn set_up(
     let (code, password) = (field(&fields, "code"), field(&fields, "password"));
     match site.access.set_up(code, name, password, from.visitor(), Timestamp::now()).await {
         Ok(entry) => {
-            note(&site, &entry.name, entry.role.as_str(), from.client, "set-up", "done");
+            note_entry(&site, from.client, "set-up", &entry);
             let_in(&site, &entry, "/", from.client)
         }
         Err(why) => {
-            note(&site, "nobody", "", from.client, "set-up", &format!("refused: {why}"));
+            note_refusal(&site, from.client, "set-up", String::new(), &why);
             let name: String = name.chars().take(32).collect();
-            refused(&why, parts::set_up(&name, &frame(&headers, None, Some(said(&why)))))
+            refused(&why, parts::set_up(&name, &frame(&headers, None, Some(Said::Refused(why.clone())))))
         }
     }
 }
@@ -338,7 +297,7 @@ fn account_page(site: &Site, headers: &HeaderMap, made: Option<String>, news: Op
 fn answered(site: &Site, headers: &HeaderMap, result: Result<Said, Refused>) -> Response {
     match result {
         Ok(news) => document(StatusCode::OK, account_page(site, headers, None, Some(news))),
-        Err(why) => refused(&why, account_page(site, headers, None, Some(said(&why)))),
+        Err(why) => refused(&why, account_page(site, headers, None, Some(Said::Refused(why.clone())))),
     }
 }
 
@@ -458,17 +417,17 @@ pub async fn change_account(site: Site, headers: HeaderMap, Form(fields): Form<F
         }
         "sign-out" => {
             does("sessions-end", "all");
-            let account = site.access.accounts().into_iter().find(|it| it.name.eq_ignore_ascii_case(name));
-            account.ok_or(Refused::Unknown).map(|it| Said::Ended(site.access.end_sessions(it.id, None)))
+            site.access.account(name).map(|it| Said::Ended(site.access.end_sessions(it.id, None)))
         }
         "remove" => {
             does("account-remove", "asked");
-            let known = site.access.accounts().into_iter().any(|it| it.name.eq_ignore_ascii_case(name));
-            if known {
-                let text = accounts_page(&site, &headers, Some(name.to_owned()), None);
-                return document(StatusCode::OK, text);
+            match site.access.account(name) {
+                Ok(_) => {
+                    let text = accounts_page(&site, &headers, Some(name.to_owned()), None);
+                    return document(StatusCode::OK, text);
+                }
+                Err(why) => Err(why),
             }
-            Err(Refused::Unknown)
         }
         "remove-really" => {
             does("account-remove", "");
@@ -481,7 +440,7 @@ pub async fn change_account(site: Site, headers: HeaderMap, Form(fields): Form<F
     };
     match result {
         Ok(news) => document(StatusCode::OK, accounts_page(&site, &headers, None, Some(news))),
-        Err(why) => refused(&why, accounts_page(&site, &headers, None, Some(said(&why)))),
+        Err(why) => refused(&why, accounts_page(&site, &headers, None, Some(Said::Refused(why.clone())))),
     }
 }
 
@@ -533,20 +492,7 @@ pub async fn audit(
         actions,
         older,
         export: address("/api/audit", &fields, None),
-        rows: rows
-            .into_iter()
-            .map(|row| DeedView {
-                id: row.id,
-                at: row.at,
-                who: row.who,
-                role: row.role,
-                address: row.address,
-                action: row.action,
-                target: row.target,
-                result: row.result,
-                detail: row.detail,
-            })
-            .collect(),
+        rows,
     };
     Ok(document(StatusCode::OK, parts::audit(&view, &my_frame(&site, &headers, None))))
 }

@@ -8,8 +8,7 @@ use super::problem::{Problem, Reason};
 use super::rules::{Demand, Rule, Rules};
 use super::{access, page};
 use crate::access::{Access, Credentials, Guest};
-use crate::store::AuditRow;
-use app::api::{ApiError, Caller, Need};
+use app::api::{ApiError, AuditRow, Caller, Need};
 use app::model::Timestamp;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
@@ -66,38 +65,29 @@ pub async fn gate(State(gate): State<Gate>, mut request: Request, next: Next) ->
         Demand::Open => Ok(()),
         Demand::Role(need) => caller.check(need),
     };
-    let fresh = matches!(allowed, Err(ApiError::SignedOut)) && gate.access.needs_setup();
-    let (headers, quiet) = (request.headers().clone(), is_look(&method, &uri));
-    let response = match allowed {
-        Ok(()) => {
-            request.extensions_mut().extend(
-                guest
-                    .map(|guest| {
-                        let mut extensions = axum::http::Extensions::new();
-                        extensions.insert(guest);
-                        extensions
-                    })
-                    .unwrap_or_default(),
-            );
-            if method == Method::POST {
-                // Whoever hangs up meanwhile does not undo what was begun: it is done, and written down.
-                let (gate, caller, uri) = (gate.clone(), caller.clone(), uri.clone());
-                let work = tokio::spawn(async move {
-                    let response = next.run(request).await;
-                    note(&gate.access, &caller, client, action, &uri, &response);
-                    response
-                });
-                return work.await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response());
-            }
-            next.run(request).await
+    let Err(error) = allowed else {
+        if let Some(guest) = guest {
+            request.extensions_mut().insert(guest);
         }
-        Err(error) => {
-            if !(quiet && error == ApiError::SignedOut) {
-                caller.does(if action.is_empty() { "request" } else { action }, target(&uri), "");
-            }
-            refusal(&error, fresh, &uri, &headers, client, &gate.access)
+        let changes = method == Method::POST;
+        let work = async move {
+            let response = next.run(request).await;
+            note(&gate.access, &caller, client, action, &uri, &response);
+            response
+        };
+        if !changes {
+            return work.await;
         }
+        // Whoever hangs up meanwhile does not undo what was begun: it is done, and written down.
+        let done = tokio::spawn(work).await;
+        return done.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response());
     };
+    let signed_out = error == ApiError::SignedOut;
+    if !(signed_out && is_look(&method, &uri)) {
+        caller.does(if action.is_empty() { "request" } else { action }, target(&uri), "");
+    }
+    let fresh = signed_out && gate.access.needs_setup();
+    let response = refusal(&error, fresh, &uri, request.headers(), client, &gate.access);
     note(&gate.access, &caller, client, action, &uri, &response);
     response
 }

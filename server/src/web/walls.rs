@@ -7,8 +7,7 @@
 use super::client::Client;
 use super::problem::Problem;
 use crate::access::Access;
-use crate::store::AuditRow;
-use app::model::Timestamp;
+use app::api::AuditRow;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
@@ -74,14 +73,9 @@ pub async fn guard(
 ) -> Response {
     let refused = |result: &str| {
         access.note(AuditRow {
-            at: Timestamp::now(),
-            who: "nobody".to_owned(),
-            address: Client::of(request.extensions()).ip.to_string(),
-            action: "request".to_owned(),
             target: request.uri().path().chars().take(200).collect(),
-            result: format!("refused: {result}"),
             detail: request.method().to_string(),
-            ..AuditRow::default()
+            ..AuditRow::of_nobody(Client::of(request.extensions()).ip, "request", result)
         });
     };
     let authority = request
