@@ -4,6 +4,7 @@
 //! stream of a tab, `wire` how the browser reads what comes, `pages` and `components` what is seen, `locales` all the words.
 
 pub mod api;
+mod base;
 mod boot;
 mod components;
 #[cfg(feature = "hydrate")]
@@ -22,6 +23,7 @@ mod tests;
 #[cfg(any(feature = "hydrate", test))]
 mod wire;
 
+pub use base::{at, base, live_below};
 pub use boot::{Boot, Parts, Route, Theme};
 #[cfg(any(feature = "hydrate", feature = "ssr", test))]
 pub use components::log::LogView;
@@ -32,10 +34,9 @@ pub use shell::shell;
 /// Takes over the page that the server rendered.
 #[cfg(feature = "hydrate")]
 pub fn hydrate() {
-    let boot = leptos::prelude::document()
-        .get_element_by_id("services-boot")
-        .and_then(|script| script.text_content())
-        .and_then(|json| wire::read::<Boot>(&json));
+    let script = leptos::prelude::document().get_element_by_id("services-boot");
+    live_below(&script.as_ref().and_then(|script| script.get_attribute("data-base")).unwrap_or_default());
+    let boot = script.and_then(|script| script.text_content()).and_then(|json| wire::read::<Boot>(&json));
     // Without its boot data the page stays as the server rendered it: its forms work without us.
     if let Some(boot) = boot {
         leptos::mount::hydrate_body(move || leptos::view! { <App boot=boot/> });

@@ -1,6 +1,6 @@
 //! The HTML around the page: head, the boot data, the scripts that hydrate it.
 
-use crate::{App, Boot};
+use crate::{App, Boot, at, base};
 use leptos::prelude::*;
 
 /// The whole document for one request.
@@ -20,13 +20,13 @@ pub fn shell(options: LeptosOptions, boot: &Boot) -> impl IntoView + use<> {
                 <meta charset="utf-8"/>
                 <meta name="viewport" content="width=device-width, initial-scale=1"/>
                 <meta name="color-scheme" content="light dark"/>
-                <script type="application/json" id="services-boot">
+                <script type="application/json" id="services-boot" data-base=base()>
                     {json}
                 </script>
                 <title>{words.services}</title>
-                <link rel="icon" href="/favicon.svg" type="image/svg+xml"/>
-                <link rel="stylesheet" href="/pkg/services.css"/>
-                <HydrationScripts options=options/>
+                <link rel="icon" href=at("/favicon.svg") type="image/svg+xml"/>
+                <link rel="stylesheet" href=at("/pkg/services.css")/>
+                <HydrationScripts options=options root=base()/>
             </head>
             <body data-role=role>
                 <App boot=boot.clone()/>

@@ -157,6 +157,10 @@ test("each role sees and may what is its own", async ({ page, browser, dashboard
     await form.getByLabel("Password").fill(PASSWORD);
     await form.getByRole("button", { name: "Add" }).click();
     await expect(page.getByRole("status")).toHaveText("Saved.");
+    // To load the page again sends nothing again.
+    await page.reload();
+    await expect(page.getByRole("alert")).toHaveCount(0);
+    await expect(page.getByRole("rowheader", { name, exact: true })).toHaveCount(1);
   }
   expect(await findings(page)).toEqual([]);
   for (const [name, start, settings, stop] of [["eve", false, false, 403], ["op", true, false, 202]] as const) {
@@ -215,6 +219,36 @@ test("an API token is shown once, does what its role may, and is taken back", as
   await page.getByRole("row", { name: /monitoring/ }).getByRole("button", { name: "Remove" }).click();
   await expect(page.getByText("No tokens.")).toBeVisible();
   expect((await dash.ask("/api/services", bearer)).status).toBe(401);
+  // A new password takes tokens back where that is wanted.
+  const other = { headers: { authorization: `Bearer ${(await dash.run(["token", "add", "root", "script", "--role", "viewer"])).trim()}` } };
+  const change = async (old: string, wanted: string, tokens: boolean) => {
+    await page.getByLabel("Password now").fill(old);
+    await page.getByLabel(/^New password/).fill(wanted);
+    await page.getByLabel("Remove my API tokens, too").setChecked(tokens);
+    await page.getByRole("button", { name: "Change" }).click();
+    await expect(page.getByRole("status")).toContainText("The password is changed");
+  };
+  await change(PASSWORD, "another good password", false);
+  expect((await dash.ask("/api/services", other)).status).toBe(200);
+  await change("another good password", PASSWORD, true);
+  expect((await dash.ask("/api/services", other)).status).toBe(401);
+});
+
+test("whoever administers sees the tokens of others, and takes them back", async ({ page, dashboard }) => {
+  const dash = await house(dashboard);
+  const token = (await dash.run(["token", "add", "root", "script", "--role", "operator"])).trim();
+  await dash.run(["user", "add", "boss", "--role", "admin"], `${PASSWORD}\n`);
+  await page.goto(`${dash.url}/accounts`);
+  await signIn(page, "boss");
+  const row = page.getByRole("row", { name: /script/ });
+  await expect(row).toContainText("root");
+  await expect(row).toContainText("operator");
+  expect(await findings(page)).toEqual([]);
+  await row.getByRole("button", { name: "Remove" }).click();
+  await expect(page.getByText("No tokens.")).toBeVisible();
+  expect((await dash.ask("/api/services", { headers: { authorization: `Bearer ${token}` } })).status).toBe(401);
+  await page.goto(`${dash.url}/audit?action=token-remove`);
+  await expect(page.getByRole("row", { name: /token-remove/ })).toContainText(/root\/\d+/);
 });
 
 test("the audit tells who did what, and what was refused", async ({ page, dashboard }) => {

@@ -107,11 +107,22 @@ fn restore(state: &Path, config: &Path, folder: &Path) -> Result<String, String>
     let result = put_in_place(state, config, folder, &trial, &aside);
     let _ = fs::remove_dir_all(&trial);
     result?;
-    let kept =
-        if aside.is_dir() { format!("; what was there is in {}", aside.display()) } else { String::new() };
+    // Where nothing was there, nothing lies in it.
+    let kept = match fs::remove_dir(&aside) {
+        Ok(()) => String::new(),
+        Err(_) => format!("; what was there is in {}", aside.display()),
+    };
     Ok(format!("restored into {}{kept}\n", state.display()))
 }
 
+/// A file beside another one, where it can take its place in one step.
+fn beside(file: &Path) -> PathBuf {
+    let mut name = file.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".restoring-{}", std::process::id()));
+    file.with_file_name(name)
+}
+
+/// What takes longer and may fail comes first and changes nothing: everything is copied to where it will only have to be renamed.
 fn put_in_place(
     state: &Path,
     config: &Path,
@@ -121,28 +132,54 @@ fn put_in_place(
 ) -> Result<(), String> {
     // The lock is held until all is done.
     let running = Store::lock(state).map_err(|error| error.to_string())?;
-    let keep = |path: &Path| -> Result<(), String> {
-        let Some(name) = path.file_name().filter(|_| path.exists()) else { return Ok(()) };
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(aside).map_err(told(aside))?;
-        fs::rename(path, aside.join(name)).map_err(told(path))
-    };
-    for name in [STORE, "services.db-wal", "services.db-shm"] {
-        keep(&state.join(name))?;
-    }
-    let place = state.join(STORE);
-    fs::rename(trial.join(STORE), &place).map_err(told(&place))?;
-    fs::set_permissions(&place, fs::Permissions::from_mode(0o600)).map_err(told(&place))?;
-    let settings = folder.join(SETTINGS);
-    if settings.is_file() {
-        keep(config)?;
-        fs::copy(&settings, config).map_err(told(config))?;
-    }
+    let (store, logs) = (trial.join(STORE), trial.join(LOGS));
+    fs::set_permissions(&store, fs::Permissions::from_mode(0o600)).map_err(told(&store))?;
     if folder.join(LOGS).is_dir() {
-        keep(&state.join(LOGS))?;
-        copy_all(&folder.join(LOGS), &state.join(LOGS))?;
+        copy_all(&folder.join(LOGS), &logs)?;
+    }
+    let settings = folder.join(SETTINGS);
+    // It may lie on another disk than the state, and be reached by a link that stays.
+    let config = &fs::canonicalize(config).unwrap_or_else(|_| config.to_owned());
+    let staged = settings.is_file().then(|| beside(config));
+    let result = (|| {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(aside).map_err(told(aside))?;
+        if let Some(staged) = &staged {
+            fs::copy(&settings, staged).map_err(told(staged))?;
+            if config.is_file() {
+                let mode = fs::metadata(config).map_err(told(config))?.permissions();
+                fs::set_permissions(staged, mode).map_err(told(staged))?;
+                fs::copy(config, aside.join(SETTINGS)).map_err(told(config))?;
+            }
+        }
+        for name in [STORE, "services.db-wal", "services.db-shm"] {
+            swap(&state.join(name), &aside.join(name), (name == STORE).then_some(store.as_path()))?;
+        }
+        if logs.is_dir() {
+            swap(&state.join(LOGS), &aside.join(LOGS), Some(&logs))?;
+        }
+        staged.as_ref().map_or(Ok(()), |staged| fs::rename(staged, config).map_err(told(config)))
+    })();
+    if let Err(error) = result {
+        if let Some(staged) = staged {
+            // It is ours alone.
+            let _ = fs::remove_file(staged);
+        }
+        // Where nothing was moved, nothing lies in it.
+        return Err(match fs::remove_dir(aside) {
+            Ok(()) => error,
+            Err(_) => format!("{error}; what is not in its place any more is in {}", aside.display()),
+        });
     }
     drop(running);
     Ok(())
+}
+
+/// Moves what is there out of the way, and something else into its place.
+fn swap(place: &Path, aside: &Path, new: Option<&Path>) -> Result<(), String> {
+    if place.exists() {
+        fs::rename(place, aside).map_err(told(place))?;
+    }
+    new.map_or(Ok(()), |new| fs::rename(new, place).map_err(told(place)))
 }
 
 /// Plain files and folders; whatever else lies there is none of ours. Files may go meanwhile: old logs are deleted.
@@ -201,6 +238,34 @@ mod tests {
         assert_eq!(fs::read_to_string(Path::new(aside).join(SETTINGS)).expect("kept"), "# another\n");
         let before = Store::open(Path::new(aside)).expect("kept whole");
         assert!(before.account_named("late").is_some());
+    }
+
+    #[test]
+    fn settings_on_another_disk_come_back_and_what_fails_leaves_all_as_it_was() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (state, folder) = (dir.path().join("state"), dir.path().join("backup"));
+        // Another file system than the state's, where there is one.
+        let elsewhere = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder");
+        let config = elsewhere.path().join("mine.toml");
+        let names = || fs::read_dir(elsewhere.path()).expect("there").count();
+        drop(Store::open(&state).expect("a store"));
+        write(&config, "# mine\n");
+        back_up(&state, &config, &folder, false).expect("backed up");
+        write(&config, "# another\n");
+        fs::set_permissions(&config, fs::Permissions::from_mode(0o640)).expect("set");
+        restore(&state, &config, &folder).expect("restored");
+        assert_eq!(fs::read_to_string(&config).expect("there"), "# mine\n");
+        assert_eq!(fs::metadata(&config).expect("there").permissions().mode() & 0o777, 0o640);
+        assert_eq!(names(), 1, "nothing else is left there");
+
+        // A place where no file can be put: nothing of the store is moved.
+        let running = Store::open(&state).expect("opens");
+        running.add_account("late", Role::Admin, "h", Timestamp::from_millis(2), false).expect("written");
+        drop(running);
+        let nowhere = elsewhere.path().join("no/such/folder.toml");
+        let error = restore(&state, &nowhere, &folder).expect_err("there is no such folder");
+        assert!(error.contains("folder.toml"), "{error}");
+        assert!(Store::open(&state).expect("opens").account_named("late").is_some(), "as it was");
     }
 
     #[test]

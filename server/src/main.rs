@@ -205,6 +205,7 @@ async fn serve(config: Config, sources: Sources) -> Result<(), String> {
     );
     fleet.settle(SETTLE).await;
 
+    app::live_below(&config.dashboard.base_path.value);
     let leptos = LeptosOptions::builder()
         .output_name("services")
         .site_root(assets.display().to_string())
@@ -217,12 +218,13 @@ async fn serve(config: Config, sources: Sources) -> Result<(), String> {
     let hosts = Hosts::new(config.dashboard.hosts.value.clone());
     let app = router(site, hosts.clone(), &assets);
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let mut greeting = format!("Services is at {scheme}://{address}\n");
+    let base = &config.dashboard.base_path.value;
+    let mut greeting = format!("Services is at {scheme}://{address}{base}\n");
     if access.is_open() {
         greeting.push_str("Nobody signs in (--no-auth): whoever reaches this address may do everything.\n");
     } else if let Some(code) = access.setup_code() {
         greeting.push_str(&format!(
-            "There is no account yet. Open {scheme}://{address}/setup and give this code: {code}\n"
+            "There is no account yet. Open {scheme}://{address}{base}/setup and give this code: {code}\n"
         ));
     }
     // Whoever closed the output does not want to know.
@@ -235,7 +237,7 @@ async fn serve(config: Config, sources: Sources) -> Result<(), String> {
     }
 
     let proxies = config.dashboard.proxies.value.clone();
-    let door = Door { tls, proxies, hosts, limits: Limits::default().within_files() };
+    let door = Door { tls, proxies, base: base.clone(), hosts, limits: Limits::default().within_files() };
     let mut server = tokio::spawn(connections(listener, app, door, stop.clone()));
     tokio::select! {
         _ = terminate.recv() => {}

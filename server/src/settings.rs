@@ -49,6 +49,8 @@ pub struct Dashboard {
     pub public_url: Sourced<Option<String>>,
     /// Host names it answers to besides loopback's.
     pub hosts: Sourced<Vec<String>>,
+    /// The path on its host below which it lives: empty for the root, else `/…` without a slash at the end.
+    pub base_path: Sourced<String>,
     /// Proxies that are believed when they tell who asks, and how.
     pub proxies: Sourced<Networks>,
     /// Its certificate, with those that lead to a root; with it, HTTPS is spoken.
@@ -265,7 +267,8 @@ impl Dashboard {
     /// The page's address for links in messages: the one that was given, or the first host's.
     pub fn public_url(&self) -> Option<String> {
         let scheme = if self.tls_cert.value.is_some() { "https" } else { "http" };
-        let of_host = || Some(format!("{scheme}://{}:{}", self.hosts.value.first()?, self.addr.value.port()));
+        let (port, base) = (self.addr.value.port(), &self.base_path.value);
+        let of_host = || Some(format!("{scheme}://{}:{port}{base}", self.hosts.value.first()?));
         self.public_url.value.clone().or_else(of_host)
     }
 
@@ -280,12 +283,14 @@ impl Dashboard {
         };
         let path = |path: &Sourced<Option<PathBuf>>| path.value.as_ref().map(|p| p.display().to_string());
         let proxies = (!self.proxies.value.is_empty()).then(|| self.proxies.value.to_string());
+        let base_path = (!self.base_path.value.is_empty()).then(|| self.base_path.value.clone());
         let hosts = (!self.hosts.value.is_empty()).then(|| self.hosts.value.join(","));
         vec![
             row("SERVICES_ADDR", Some(self.addr.value.to_string()), &self.addr.origin),
             row("SERVICES_NO_AUTH", Some(self.no_auth.value.to_string()), &self.no_auth.origin),
             row("SERVICES_PUBLIC_URL", self.public_url.value.clone(), &self.public_url.origin),
             row("SERVICES_HOSTS", hosts, &self.hosts.origin),
+            row("SERVICES_BASE_PATH", base_path, &self.base_path.origin),
             row("SERVICES_PROXIES", proxies, &self.proxies.origin),
             row("SERVICES_TLS_CERT", path(&self.tls_cert), &self.tls_cert.origin),
             row("SERVICES_TLS_KEY", path(&self.tls_key), &self.tls_key.origin),

@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The shape of the file; one entry for each version.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     "
     CREATE TABLE service (
         name TEXT PRIMARY KEY,
@@ -142,6 +142,19 @@ const MIGRATIONS: [&str; 5] = [
     CREATE TRIGGER audit_stays BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit is not changed'); END;
     CREATE TRIGGER audit_rotates BEFORE DELETE ON audit
         WHEN OLD.id > (SELECT max(id) FROM audit) - 100000
+        BEGIN SELECT RAISE(ABORT, 'the audit is not deleted'); END;
+",
+    // What was done and what was refused are counted and rotate apart: no number of refusals drives out what was done.
+    "
+    DROP TRIGGER audit_stays;
+    DROP TRIGGER audit_rotates;
+    ALTER TABLE audit ADD COLUMN refused INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE audit ADD COLUMN nth INTEGER NOT NULL DEFAULT 0;
+    UPDATE audit SET refused = result <> 'done', nth = id;
+    CREATE UNIQUE INDEX audit_nth ON audit (refused, nth);
+    CREATE TRIGGER audit_stays BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit is not changed'); END;
+    CREATE TRIGGER audit_rotates BEFORE DELETE ON audit
+        WHEN OLD.nth > (SELECT max(nth) FROM audit WHERE refused = OLD.refused) - 100000
         BEGIN SELECT RAISE(ABORT, 'the audit is not deleted'); END;
 ",
 ];
@@ -571,10 +584,18 @@ impl Store {
         (boot == boot_id() && now.since(at) < MEANT_FOR_MS).then_some((verb, at))
     }
 
-    /// Remembers such a command, or that there is none any more.
-    pub fn set_pending(&self, service: &ServiceName, pending: Option<(Verb, Timestamp)>) {
-        let text = pending.map(|(verb, at)| format!("{} {} {}", boot_id(), at.millis(), verb.as_str()));
-        self.set_fact(&format!("pending/{service}"), text.as_deref().unwrap_or_default());
+    /// Remembers such a command.
+    pub fn set_pending(&self, service: &ServiceName, (verb, at): (Verb, Timestamp)) {
+        let text = format!("{} {} {}", boot_id(), at.millis(), verb.as_str());
+        self.set_fact(&format!("pending/{service}"), &text);
+    }
+
+    /// Such a command is carried out. One that was taken since then stays.
+    pub fn carried_out(&self, service: &ServiceName, (verb, at): (Verb, Timestamp)) {
+        let text = format!("{} {} {}", boot_id(), at.millis(), verb.as_str());
+        self.with("carried_out", |c| {
+            c.execute("DELETE FROM fact WHERE key = ?1 AND value = ?2", [format!("pending/{service}"), text])
+        });
     }
 
     /// From where the log of a service can be read on: all before that is on disk.
@@ -895,11 +916,13 @@ mod tests {
         let at = Timestamp::from_millis;
         assert_eq!(store.pending(&name(), at(5)), None);
         for verb in [Verb::Start, Verb::Stop, Verb::Restart] {
-            store.set_pending(&name(), Some((verb, at(5))));
+            store.set_pending(&name(), (verb, at(5)));
             assert_eq!(store.pending(&name(), at(599_000)), Some((verb, at(5))));
         }
         assert_eq!(store.pending(&name(), at(600_005)), None);
-        store.set_pending(&name(), None);
+        store.carried_out(&name(), (Verb::ALL[0], at(4)));
+        assert!(store.pending(&name(), at(5)).is_some(), "another one stays");
+        store.carried_out(&name(), (Verb::ALL[Verb::ALL.len() - 1], at(5)));
         assert_eq!(store.pending(&name(), at(5)), None);
         store.set_fact("pending/vllm", "another-boot 5 start");
         assert_eq!(store.pending(&name(), at(5)), None);

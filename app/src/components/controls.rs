@@ -4,6 +4,7 @@ use super::dynamic::{nothing, part};
 use super::icon::{Icon, icon};
 use super::image::pull_button;
 use crate::api::{self, ApiError};
+use crate::at;
 use crate::live::World;
 use crate::model::{FailureKind, ImageVerb, Release, Service, State, Verb, Wish};
 use leptos::prelude::*;
@@ -184,7 +185,7 @@ pub fn Post(
         }
     };
     view! {
-        <form method="post" action=address on:submit=submit>
+        <form method="post" action=at(address) on:submit=submit>
             {inputs}
             <button
                 type=move || if idle.get() { "button" } else { "submit" }
@@ -215,7 +216,7 @@ pub fn send(
     }
     pending.set(true);
     leptos::task::spawn_local(async move {
-        let error = match crate::fetch::post(address, &body).await {
+        let error = match crate::fetch::post(&at(address), &body).await {
             Ok((true, _)) => None,
             Ok((false, body)) => {
                 Some(crate::wire::read(&body).unwrap_or(ApiError::Transport { detail: short(&body) }))

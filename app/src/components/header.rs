@@ -2,6 +2,7 @@
 
 use super::dynamic::{nothing, some_text, text};
 use super::icon::{Icon, icon};
+use crate::at;
 use crate::boot::Theme;
 use crate::live::{Connection, World};
 use crate::locales::{Lang, clock_of_day};
@@ -22,7 +23,7 @@ pub fn Header(world: World, theme: Theme, links: Vec<(String, String)>) -> AnyVi
     };
     view! {
         <header class="page-head">
-            <h1><a href="/">{words.services}</a></h1>
+            <h1><a href=at("/")>{words.services}</a></h1>
             {neighbours}
             <ConnectionMark world=world/>
             <div class="preferences">
@@ -87,7 +88,7 @@ fn LanguageSwitch(world: World) -> AnyView {
         .into_any()
     });
     view! {
-        <form method="post" action="/preferences" class="choice" aria-label=world.words.language>
+        <form method="post" action=at("/preferences") class="choice" aria-label=world.words.language>
             {Vec::from(buttons)}
         </form>
     }
@@ -125,7 +126,7 @@ fn ThemeSwitch(world: World, theme: Theme) -> AnyView {
         .into_any()
     });
     view! {
-        <form method="post" action="/preferences" class="choice" aria-label=words.theme>
+        <form method="post" action=at("/preferences") class="choice" aria-label=words.theme>
             {Vec::from(buttons)}
         </form>
     }
@@ -139,7 +140,8 @@ fn apply(theme: Theme) {
             drop(root.set_attribute("data-theme", theme.as_str()));
         }
         leptos::task::spawn_local(async move {
-            if let Err(error) = crate::fetch::post("/preferences", &format!("theme={}", theme.as_str())).await
+            if let Err(error) =
+                crate::fetch::post(&at("/preferences"), &format!("theme={}", theme.as_str())).await
             {
                 leptos::logging::warn!("the theme holds for this page only: {error}");
             }

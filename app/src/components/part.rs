@@ -70,7 +70,9 @@ mod browser {
             if empty || (before.is_some_and(|b| b != now) && !kept) {
                 let id = id.clone();
                 leptos::task::spawn_local(async move {
-                    let Some(html) = crate::fetch::text(&format!("/parts/{id}")).await else { return };
+                    let Some(html) = crate::fetch::text(&crate::at(format!("/parts/{id}"))).await else {
+                        return;
+                    };
                     // A form was sent or answered meanwhile: that is newer.
                     if empty || find(&id).is_some_and(|place| !waits(&place) && !shows(&place, now)) {
                         put(&id, &html);

@@ -12,6 +12,7 @@ use super::smoke::SmokeTest;
 use super::start::{StartProgress, left};
 use super::values::{Values, exact};
 use crate::api::{self, ApiError};
+use crate::at;
 use crate::live::{Watched, World};
 use crate::locales::{Said, Words};
 use crate::model::{Cause, FailureKind, Release, Service, ServiceKind, State, Timestamp};
@@ -76,7 +77,7 @@ pub fn ServiceCard(
         text(move || service.with(|s| s.title.clone()))
     };
     let title =
-        if linked { view! { <a href=format!("/services/{name}")>{title}</a> }.into_any() } else { title };
+        if linked { view! { <a href=at(format!("/services/{name}"))>{title}</a> }.into_any() } else { title };
     let demo = {
         let service = service.clone();
         part(move || {
@@ -92,11 +93,11 @@ pub fn ServiceCard(
         (ServiceKind::Other, _) => nothing(),
         (ServiceKind::Vllm, true) => view! { <a href="#configuration">{words.configuration}</a> }.into_any(),
         (ServiceKind::Vllm, false) => {
-            let address = format!("/services/{name}#configuration");
+            let address = at(format!("/services/{name}#configuration"));
             view! { <a href=address>{words.configuration}</a> }.into_any()
         }
     };
-    let container_logs = format!("/api/services/{name}/container-logs");
+    let container_logs = at(format!("/api/services/{name}/container-logs"));
     view! {
         <article class="card" aria-labelledby=heading>
             <h2 id=heading.clone()>{title}</h2>
@@ -257,7 +258,7 @@ fn AutoStart(
         }
     };
     view! {
-        <form class="switch-row" method="post" action=api::AutoStart::url() on:submit=submit>
+        <form class="switch-row" method="post" action=at(api::AutoStart::url()) on:submit=submit>
             <input type="hidden" name="service" value=for_name/>
             <input
                 type="hidden"

@@ -127,7 +127,7 @@ impl Stream {
     fn connect(&self) {
         let mut inner = self.0.borrow_mut();
         inner.shut();
-        let mut address = String::from("/api/stream");
+        let mut address = crate::at("/api/stream");
         if let Some(feed) = inner.feed.as_ref().filter(|_| inner.with_logs) {
             address.push_str("?every=");
             address.push_str(LINES_EVERY_MS);

@@ -1,5 +1,6 @@
 //! A log from anywhere, pasted or dropped, explained. A plain form: it needs no script.
 
+use crate::at;
 use crate::components::dynamic::nothing;
 use crate::components::failure::{evidence, remedies};
 use crate::live::World;
@@ -12,12 +13,12 @@ pub fn explain(world: World, explained: Option<Explained>) -> AnyView {
     let result = explained.map_or_else(nothing, |it| result(world, &it));
     view! {
         <main class="explain">
-            <p class="back"><a href="/">{words.home}</a></p>
+            <p class="back"><a href=at("/")>{words.home}</a></p>
             {result}
             <section class="panel" aria-labelledby="explain-title">
                 <h2 id="explain-title">{words.explain}</h2>
                 <p class="quiet">{words.explain_hint}</p>
-                <form method="post" action="/explain" enctype="multipart/form-data">
+                <form method="post" action=at("/explain") enctype="multipart/form-data">
                     <label>
                         <span>{words.explain_log}</span>
                         <textarea name="log" rows="12" class="mono" spellcheck="false"></textarea>

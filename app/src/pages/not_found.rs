@@ -1,5 +1,6 @@
 //! Nothing lives at this address.
 
+use crate::at;
 use crate::live::World;
 use leptos::prelude::*;
 
@@ -10,7 +11,7 @@ pub fn not_found(world: World) -> AnyView {
         <main class="not-found">
             <h2>{words.not_found}</h2>
             <p>{words.not_found_hint}</p>
-            <p><a href="/">{words.home}</a></p>
+            <p><a href=at("/")>{words.home}</a></p>
         </main>
     }
     .into_any()

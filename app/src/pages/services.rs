@@ -1,6 +1,7 @@
 //! All services, or one of them: cards at one side, the log window over the rest.
 
 use crate::Parts;
+use crate::at;
 use crate::components::dynamic::{nothing, part};
 use crate::components::machine::{Found, Gpus};
 use crate::components::part::Part;
@@ -19,7 +20,7 @@ pub fn services(
     let words = world.words;
     let back = only
         .as_ref()
-        .map_or_else(nothing, |_| view! { <p class="back"><a href="/">{words.home}</a></p> }.into_any());
+        .map_or_else(nothing, |_| view! { <p class="back"><a href=at("/")>{words.home}</a></p> }.into_any());
     let main = world.services.with_untracked(|all| {
         all.iter().find(|w| w.service.with_untracked(|s| s.kind == ServiceKind::Vllm)).cloned()
     });
@@ -107,7 +108,7 @@ pub fn services(
                 {cards}
                 <Gpus world=world/>
                 <Found world=world/>
-                <p class="explain-link"><a href="/explain">{words.explain}</a></p>
+                <p class="explain-link"><a href=at("/explain")>{words.explain}</a></p>
             </div>
             {logs}
             <div class="below">

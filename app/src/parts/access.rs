@@ -3,6 +3,7 @@
 use super::moment;
 use crate::Theme;
 use crate::api::{AuditRow, Refused, Role};
+use crate::at;
 use crate::locales::{AccessWords, Lang};
 use crate::model::Timestamp;
 use leptos::prelude::*;
@@ -20,6 +21,29 @@ pub enum Said {
     Removed,
     /// Something was changed.
     Saved,
+}
+
+impl Said {
+    /// The word for it in an address, where a form was sent and the browser goes on to the page.
+    pub fn word(&self) -> String {
+        match self {
+            Self::Refused(_) => "refused".to_owned(),
+            Self::PasswordChanged => "password".to_owned(),
+            Self::Ended(count) => format!("ended-{count}"),
+            Self::Removed => "removed".to_owned(),
+            Self::Saved => "saved".to_owned(),
+        }
+    }
+
+    /// Reads such a word; refusals are not told so.
+    pub fn parse(word: &str) -> Option<Self> {
+        match word {
+            "password" => Some(Self::PasswordChanged),
+            "removed" => Some(Self::Removed),
+            "saved" => Some(Self::Saved),
+            _ => word.strip_prefix("ended-")?.parse().ok().map(Self::Ended),
+        }
+    }
 }
 
 /// What each of these pages has around it.
@@ -66,6 +90,8 @@ pub struct SessionView {
 pub struct TokenView {
     /// Its number.
     pub id: i64,
+    /// Whose it is.
+    pub owner: String,
     /// Its name.
     pub name: String,
     /// What it may.
@@ -107,6 +133,8 @@ pub struct AccountRow {
 pub struct AccountsView {
     /// The accounts.
     pub accounts: Vec<AccountRow>,
+    /// The tokens of all of them.
+    pub tokens: Vec<TokenView>,
     /// Of which it is asked whether to remove it.
     pub asking: Option<String>,
 }
@@ -139,7 +167,7 @@ pub fn sign_in(view: &SignInView, frame: &Frame) -> String {
     let words = frame.lang.access_words();
     let focus_name = view.name.is_empty();
     let form = view! {
-        <form class="access-form" method="post" action="/login">
+        <form class="access-form" method="post" action=at("/login")>
             <input type="hidden" name="back" value=view.back.clone()/>
             <label>
                 <span>{words.name}</span>
@@ -162,7 +190,7 @@ pub fn set_up(name: &str, frame: &Frame) -> String {
     let name = name.to_owned();
     let form = view! {
         <p>{words.set_up_text}</p>
-        <form class="access-form" method="post" action="/setup">
+        <form class="access-form" method="post" action=at("/setup")>
             <label>
                 <span>{words.code}</span>
                 <input name="code" required maxlength="40" autocomplete="one-time-code" spellcheck="false" placeholder="XXXX-XXXX-XXXX-XXXX" autofocus/>
@@ -217,24 +245,7 @@ pub fn account(view: &AccountView, frame: &Frame) -> String {
     });
     let may_other = view.sessions.len() > 1;
     let sessions: Vec<_> = view.sessions.iter().map(|it| session(it, words)).collect();
-    let tokens: Vec<_> = view.tokens.iter().map(|it| token(it, words)).collect();
-    let no_tokens = tokens.is_empty().then(|| view! { <p class="hint">{words.no_tokens}</p> });
-    let table = (!tokens.is_empty()).then(|| {
-        view! {
-            <table class="access-table">
-                <thead>
-                    <tr>
-                        <th scope="col">{words.name}</th>
-                        <th scope="col">{words.role}</th>
-                        <th scope="col">{words.until}</th>
-                        <th scope="col">{words.used}</th>
-                        <th></th>
-                    </tr>
-                </thead>
-                <tbody>{tokens}</tbody>
-            </table>
-        }
-    });
+    let tokens = tokens(&view.tokens, None, words);
     let made = view.made.as_ref().map(|made| {
         view! {
             <div class="news good" role="status">
@@ -248,7 +259,7 @@ pub fn account(view: &AccountView, frame: &Frame) -> String {
         {me}
         <section>
             <h3>{words.change_password}</h3>
-            <form class="access-form" method="post" action="/account/password">
+            <form class="access-form" method="post" action=at("/account/password")>
                 <label>
                     <span>{words.old_password}</span>
                     <input type="password" name="old" required maxlength="512" autocomplete="current-password"/>
@@ -257,6 +268,10 @@ pub fn account(view: &AccountView, frame: &Frame) -> String {
                     <span>{words.new_password}</span>
                     <input type="password" name="new" required minlength="10" maxlength="512" autocomplete="new-password"/>
                     <small>{words.password_rule} ". " {words.others_end}</small>
+                </label>
+                <label class="check">
+                    <input type="checkbox" name="tokens" value="1"/>
+                    {words.tokens_too}
                 </label>
                 <button type="submit">{words.change}</button>
             </form>
@@ -276,7 +291,7 @@ pub fn account(view: &AccountView, frame: &Frame) -> String {
                 <tbody>{sessions}</tbody>
             </table>
             {may_other.then(|| view! {
-                <form method="post" action="/account/sessions">
+                <form method="post" action=at("/account/sessions")>
                     <button type="submit" name="end" value="others">{words.end_others}</button>
                 </form>
             })}
@@ -285,9 +300,8 @@ pub fn account(view: &AccountView, frame: &Frame) -> String {
             <h3>{words.tokens}</h3>
             <p class="hint">{words.tokens_text}</p>
             {made}
-            {table}
-            {no_tokens}
-            <form class="access-form line" method="post" action="/account/tokens">
+            {tokens}
+            <form class="access-form line" method="post" action=at("/account/tokens")>
                 <label>
                     <span>{words.name}</span>
                     <input name="name" required maxlength="64" autocomplete="off"/>
@@ -309,7 +323,7 @@ fn session(it: &SessionView, words: &'static AccessWords) -> AnyView {
         view! { <span class="hint">{words.this_one}</span> }.into_any()
     } else {
         view! {
-            <form method="post" action="/account/sessions">
+            <form method="post" action=at("/account/sessions")>
                 <button type="submit" name="end" value=it.id>{words.end}</button>
             </form>
         }
@@ -327,19 +341,58 @@ fn session(it: &SessionView, words: &'static AccessWords) -> AnyView {
     .into_any()
 }
 
-fn token(it: &TokenView, words: &'static AccessWords) -> AnyView {
+/// A table of tokens, each with a button that removes it: one's own, or those of everybody with their owners.
+fn tokens(list: &[TokenView], owner: Option<&'static str>, words: &'static AccessWords) -> AnyView {
+    if list.is_empty() {
+        return view! { <p class="hint">{words.no_tokens}</p> }.into_any();
+    }
+    let rows: Vec<_> = list.iter().map(|it| token(it, owner, words)).collect();
+    view! {
+        <table class="access-table">
+            <thead>
+                <tr>
+                    <th scope="col">{words.name}</th>
+                    {owner.map(|label| view! { <th scope="col">{label}</th> })}
+                    <th scope="col">{words.role}</th>
+                    <th scope="col">{words.until}</th>
+                    <th scope="col">{words.used}</th>
+                    <th></th>
+                </tr>
+            </thead>
+            <tbody>{rows}</tbody>
+        </table>
+    }
+    .into_any()
+}
+
+fn token(it: &TokenView, owner: Option<&'static str>, words: &'static AccessWords) -> AnyView {
     let used = it.used.map_or_else(|| words.never.to_owned(), moment);
+    let remove = format!("{}: {}", it.name, words.remove);
+    let form = if owner.is_some() {
+        view! {
+            <form method="post" action=at("/accounts")>
+                <input type="hidden" name="account" value=it.owner.clone()/>
+                <input type="hidden" name="token" value=it.id/>
+                <button type="submit" name="do" value="token-remove" aria-label=remove>{words.remove}</button>
+            </form>
+        }
+        .into_any()
+    } else {
+        view! {
+            <form method="post" action=at("/account/tokens")>
+                <button type="submit" name="remove" value=it.id aria-label=remove>{words.remove}</button>
+            </form>
+        }
+        .into_any()
+    };
     view! {
         <tr>
             <td class="long">{it.name.clone()}</td>
+            {owner.map(|label| view! { <td class="long" data-label=label>{it.owner.clone()}</td> })}
             <td data-label=words.role>{(words.role_of)(it.role)}</td>
             <td data-label=words.until>{moment(it.expires)}</td>
             <td data-label=words.used>{used}</td>
-            <td>
-                <form method="post" action="/account/tokens">
-                    <button type="submit" name="remove" value=it.id>{words.remove}</button>
-                </form>
-            </td>
+            <td>{form}</td>
         </tr>
     }
     .into_any()
@@ -365,7 +418,7 @@ pub fn accounts(view: &AccountsView, frame: &Frame) -> String {
         let question = (words.really_remove)(name);
         let label = question.clone();
         view! {
-            <form class="news bad" method="post" action="/accounts" role="alertdialog" aria-label=label>
+            <form class="news bad" method="post" action=at("/accounts") role="alertdialog" aria-label=label>
                 <input type="hidden" name="account" value=name.clone()/>
                 <p>{question}</p>
                 <button type="submit" class="danger" name="do" value="remove-really">{words.remove}</button>
@@ -393,7 +446,7 @@ pub fn accounts(view: &AccountsView, frame: &Frame) -> String {
         <ul class="hint">{about}</ul>
         <section>
             <h3>{words.add_account}</h3>
-            <form class="access-form line" method="post" action="/accounts">
+            <form class="access-form line" method="post" action=at("/accounts")>
                 <label>
                     <span>{words.name}</span>
                     <input name="account" required maxlength="32" autocomplete="off" autocapitalize="none" spellcheck="false"/>
@@ -407,6 +460,10 @@ pub fn accounts(view: &AccountsView, frame: &Frame) -> String {
                 <button type="submit" name="do" value="add">{words.add}</button>
             </form>
         </section>
+        <section>
+            <h3>{words.tokens}</h3>
+            {tokens(&view.tokens, Some(words.account), words)}
+        </section>
     };
     page(frame, words.accounts, body.into_any())
 }
@@ -416,7 +473,7 @@ fn row(it: &AccountRow, words: &'static AccessWords) -> AnyView {
     let of = |what: &str| format!("{}: {what}", it.name);
     let sign_out = (it.sessions > 0 && !it.mine).then(|| {
         view! {
-            <form method="post" action="/accounts">
+            <form method="post" action=at("/accounts")>
                 {name()}
                 <button type="submit" name="do" value="sign-out" aria-label=of(words.end)>{words.end}</button>
             </form>
@@ -424,7 +481,7 @@ fn row(it: &AccountRow, words: &'static AccessWords) -> AnyView {
     });
     let remove = (!it.mine).then(|| {
         view! {
-            <form method="post" action="/accounts">
+            <form method="post" action=at("/accounts")>
                 {name()}
                 <button type="submit" name="do" value="remove" aria-label=of(words.remove)>{words.remove}</button>
             </form>
@@ -434,14 +491,14 @@ fn row(it: &AccountRow, words: &'static AccessWords) -> AnyView {
         <tr>
             <th scope="row" class="long">{it.name.clone()}</th>
             <td>
-                <form method="post" action="/accounts">
+                <form method="post" action=at("/accounts")>
                     {name()} {roles(it.role, Role::Admin, words)}
                     <button type="submit" name="do" value="role" aria-label=of(words.save)>{words.save}</button>
                 </form>
             </td>
             <td data-label=words.sessions>{it.sessions} " " {sign_out}</td>
             <td data-label=words.new_password>
-                <form method="post" action="/accounts">
+                <form method="post" action=at("/accounts")>
                     {name()}
                     <input type="password" name="password" required minlength="10" maxlength="512" autocomplete="new-password" aria-label=of(words.new_password)/>
                     <button type="submit" name="do" value="password" aria-label=of(words.set_password)>{words.save}</button>
@@ -488,7 +545,7 @@ pub fn audit(view: &AuditView, frame: &Frame) -> String {
     let none = rows.is_empty().then(|| view! { <p class="hint">{words.no_rows}</p> });
     let older = view.older.as_ref().map(|to| view! { <a class="button" href=to.clone()>{words.older}</a> });
     let body = view! {
-        <form class="access-form line" method="get" action="/audit">
+        <form class="access-form line" method="get" action=at("/audit")>
             {choice("who", words.who, words.anybody, &view.who, &view.names)}
             {choice("action", words.action, words.anything, &view.action, &view.actions)}
             <label>
@@ -537,16 +594,16 @@ fn page(frame: &Frame, title: &str, body: AnyView) -> String {
     let links = frame.me.as_ref().map(|(name, _)| {
         let more = admin.then(|| {
             view! {
-                <a href="/accounts">{words.accounts}</a>
-                <a href="/audit">{words.audit}</a>
+                <a href=at("/accounts")>{words.accounts}</a>
+                <a href=at("/audit")>{words.audit}</a>
             }
         });
         view! {
             <nav class="access-links" aria-label=words.account>
-                <a href="/">{words.back}</a>
-                <a href="/account">{words.account}</a>
+                <a href=at("/")>{words.back}</a>
+                <a href=at("/account")>{words.account}</a>
                 {more}
-                <form method="post" action="/logout">
+                <form method="post" action=at("/logout")>
                     <span class="hint">{name.clone()}</span>
                     <button type="submit">{words.sign_out}</button>
                 </form>
@@ -566,12 +623,12 @@ fn page(frame: &Frame, title: &str, body: AnyView) -> String {
             <meta name="viewport" content="width=device-width, initial-scale=1"/>
             <meta name="color-scheme" content="light dark"/>
             <title>{title.clone()} " · " {frame.lang.words().services}</title>
-            <link rel="icon" href="/favicon.svg" type="image/svg+xml"/>
-            <link rel="stylesheet" href="/pkg/services.css"/>
+            <link rel="icon" href=at("/favicon.svg") type="image/svg+xml"/>
+            <link rel="stylesheet" href=at("/pkg/services.css")/>
         </head>
         <body>
             <header class="page-head">
-                <h1><a href="/">{frame.lang.words().services}</a></h1>
+                <h1><a href=at("/")>{frame.lang.words().services}</a></h1>
             </header>
             <main class="access-page">
                 {links}

@@ -2,6 +2,7 @@
 
 use super::settings::moment;
 use super::view::{Asking, ImageRow, ImagesView};
+use crate::at;
 use crate::locales::{Lang, PartWords};
 use leptos::prelude::*;
 
@@ -26,7 +27,7 @@ pub fn table(view: &ImagesView, lang: Lang) -> AnyView {
         .map(|freed| view! { <p class="news good" tabindex="-1" data-focus="">{(words.freed)(freed)}</p> });
     let prune = (view.unused.0 > 0 && view.asking.is_none()).then(|| {
         view! {
-            <form method="post" action="/parts/images/prune">
+            <form method="post" action=at("/parts/images/prune")>
                 <button type="submit">{(words.prune)(view.unused.0, view.unused.1)}</button>
             </form>
         }
@@ -77,7 +78,7 @@ fn row(it: &ImageRow, words: &PartWords) -> AnyView {
     let used = if it.used_by.is_empty() { words.nobody.to_owned() } else { it.used_by.join(", ") };
     let remove = it.used_by.is_empty().then(|| {
         view! {
-            <form method="post" action="/parts/images/remove">
+            <form method="post" action=at("/parts/images/remove")>
                 <input type="hidden" name="id" value=it.id.clone()/>
                 <button type="submit" aria-label=format!("{} {name}", words.remove)>{words.remove}</button>
             </form>
@@ -96,7 +97,7 @@ fn row(it: &ImageRow, words: &PartWords) -> AnyView {
 }
 
 /// A question before something is removed: what, and what that frees.
-pub fn asking(it: &Asking, at: &'static str, words: &PartWords) -> AnyView {
+pub fn asking(it: &Asking, to: &'static str, words: &PartWords) -> AnyView {
     let (text, id) = match it {
         Asking::Remove { id, name, bytes } => ((words.ask_remove)(name, *bytes), id.clone()),
         Asking::Prune { ids, names, bytes } => ((words.ask_prune)(names, *bytes), ids.clone()),
@@ -104,7 +105,7 @@ pub fn asking(it: &Asking, at: &'static str, words: &PartWords) -> AnyView {
     view! {
         <div class="news note" role="group" tabindex="-1" data-focus="" data-hold="">
             <p>{text}</p>
-            <form method="post" action=at>
+            <form method="post" action=at(to)>
                 <input type="hidden" name="id" value=id/>
                 <button type="submit" name="confirmed" value="1" class="danger">{words.remove_now}</button>
                 <button type="submit" name="confirmed" value="0">{words.cancel}</button>

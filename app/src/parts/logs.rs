@@ -4,6 +4,7 @@
 //! the controls by their ids (`log-…`, `past-…`), does what `data-do` says, and writes into the places that have an id.
 
 use super::view::{LogPane, LogsView};
+use crate::at;
 use crate::components::icon::{Icon, icon};
 use crate::components::log::{LogView, Times, row};
 use crate::locales::{Lang, PartWords, Words};
@@ -98,7 +99,7 @@ fn window(pane: &Pane<'_>) -> AnyView {
 
 fn search(pane: &Pane<'_>) -> AnyView {
     let Pane { id, it, words, more, past, .. } = *pane;
-    let everywhere = format!("/services/{}/search", it.service);
+    let everywhere = at(format!("/services/{}/search", it.service));
     view! {
         <form class="log-search" role="search" method="get" action=everywhere>
             <input
@@ -145,10 +146,10 @@ fn follow(words: &'static Words) -> AnyView {
 
 fn download(pane: &Pane<'_>) -> AnyView {
     let Pane { it, words, more, past, .. } = *pane;
-    let lines = format!("/api/services/{}/logs", it.service);
+    let lines = at(format!("/api/services/{}/logs", it.service));
     let run = it.run.filter(|_| past).map(|run| view! { <input type="hidden" name="run" value=run/> });
     view! {
-        <form class="download" method="get" action=format!("/api/services/{}/container-logs", it.service)>
+        <form class="download" method="get" action=at(format!("/api/services/{}/container-logs", it.service))>
             <input type="hidden" name="download" value="1"/>
             {run}
             <button type="submit">{icon(Icon::Download)} {words.download}</button>
@@ -161,7 +162,7 @@ fn download(pane: &Pane<'_>) -> AnyView {
 }
 
 fn close(pane: &Pane<'_>) -> AnyView {
-    let address = format!("/services/{}", pane.it.service);
+    let address = at(format!("/services/{}", pane.it.service));
     view! { <a class="button" id="past-close" href=address>{pane.more.close}</a> }.into_any()
 }
 
@@ -286,7 +287,7 @@ fn menu(pane: &Pane<'_>) -> AnyView {
 fn whole_run(pane: &Pane<'_>) -> AnyView {
     let Pane { it, more, words, .. } = *pane;
     let run = it.run.unwrap_or_default();
-    let to = |line: u64| format!("/services/{}?run={run}&line={line}", it.service);
+    let to = |line: u64| at(format!("/services/{}?run={run}&line={line}", it.service));
     let here = it.line.or_else(|| it.lines.first().map(|line| line.seq)).unwrap_or(it.first);
     view! {
         <div class="log-run">

@@ -9,7 +9,7 @@ use leptos::prelude::*;
 /// The table.
 pub fn table(view: &ModelsView, lang: Lang) -> AnyView {
     let words = lang.part_words();
-    let at = view.service.as_ref().map(|name| format!("/parts/settings/{name}/use"));
+    let at = view.service.as_ref().map(|name| crate::at(format!("/parts/settings/{name}/use")));
     let rows: Vec<_> = view.rows.iter().map(|it| row(view, it, at.as_ref(), words)).collect();
     let about = match &view.device {
         Some(device) => (words.models_for)(&view.title, &device.name, &view.share),
@@ -89,7 +89,7 @@ fn row(view: &ModelsView, it: &ModelRow, at: Option<&String>, words: &PartWords)
     });
     let delete = it.deletable.then(|| {
         view! {
-            <form method="post" action="/parts/models/delete">
+            <form method="post" action=crate::at("/parts/models/delete")>
                 <input type="hidden" name="id" value=it.model.clone()/>
                 <input type="hidden" name="service" value=view.service.clone()/>
                 <button type="submit" aria-label=format!("{} {}", words.remove, it.title)>{words.remove}</button>

@@ -2,6 +2,7 @@
 
 use super::settings::moment;
 use super::view::{NotifyRow, NotifyView};
+use crate::at;
 use crate::locales::{Lang, NotifyWords};
 use leptos::prelude::*;
 
@@ -63,7 +64,7 @@ fn row(it: &NotifyRow, may_test: bool, words: &NotifyWords) -> AnyView {
     let form = format!("{}{signed}, {}", it.preset, (words.floor)(it.floor));
     let test = may_test.then(|| {
         view! {
-            <form method="post" action="/parts/notify/test">
+            <form method="post" action=at("/parts/notify/test")>
                 <input type="hidden" name="target" value=it.name.clone()/>
                 <button type="submit" aria-label=format!("{} {}", words.send_test, it.name)>{words.send_test}</button>
             </form>

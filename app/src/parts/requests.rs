@@ -2,13 +2,14 @@
 
 use super::settings::exact;
 use super::view::{FateView, RequestRow, RequestsView};
+use crate::at;
 use crate::locales::{Lang, PartWords, Words};
 use leptos::prelude::*;
 
 /// The table, or the offer to read the log for it.
 pub fn table(view: &RequestsView, lang: Lang) -> AnyView {
     let (words, page) = (lang.part_words(), lang.words());
-    let at = format!("/parts/requests/{}", view.service);
+    let at = crate::at(format!("/parts/requests/{}", view.service));
     let content = match view {
         RequestsView { read: false, .. } => view! { <p class="hint">{words.requests_hint}</p> }.into_any(),
         RequestsView { run: None, .. } => view! { <p class="hint">{words.requests_no_run}</p> }.into_any(),
@@ -94,7 +95,7 @@ fn row(view: &RequestsView, run: u64, it: &RequestRow, words: &PartWords, page: 
             <th scope="row" role="rowheader">
                 <a
                     class="mono"
-                    href=format!("/services/{}?run={run}&line={}", view.service, it.line)
+                    href=at(format!("/services/{}?run={run}&line={}", view.service, it.line))
                     title=words.request_open
                 >
                     {it.id.clone()}

@@ -2,6 +2,7 @@
 
 use super::settings::{diff_under, exact};
 use super::view::{ComparedView, RunsView};
+use crate::at;
 use crate::locales::{Lang, PartWords, Words};
 use crate::model::{Phase, RunInfo};
 use leptos::prelude::*;
@@ -43,7 +44,7 @@ pub fn list(view: &RunsView, lang: Lang) -> AnyView {
 
 fn table(view: &RunsView, words: Both) -> AnyView {
     let it = words.part;
-    let at = format!("/parts/runs/{}", view.service);
+    let at = crate::at(format!("/parts/runs/{}", view.service));
     let last = view.runs.last().map(|r| r.run);
     // One alone is compared with nothing.
     let several = view.runs.len() > 1 || view.older || view.newer;
@@ -127,7 +128,7 @@ fn row(view: &RunsView, run: &RunInfo, several: bool, first: bool, words: Both) 
             <th scope="row" role="rowheader">
                 <span class="tick">
                     {choice}
-                    <a href=format!("/services/{}?run={}", view.service, run.run) title=it.run_open>
+                    <a href=at(format!("/services/{}?run={}", view.service, run.run)) title=it.run_open>
                         {name}
                     </a>
                 </span>
@@ -221,7 +222,7 @@ fn comparison(view: &RunsView, it: &ComparedView, words: Both) -> AnyView {
             {phases(it, &names, words)}
             <h4>{part.configuration}</h4>
             {changes}
-            <form method="post" action=format!("/parts/runs/{}", view.service)>
+            <form method="post" action=at(format!("/parts/runs/{}", view.service))>
                 <button type="submit">{part.run_close}</button>
             </form>
         </section>

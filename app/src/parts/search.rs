@@ -6,6 +6,7 @@
 use super::moment;
 use super::view::{FarView, HitView, SearchView};
 use crate::Theme;
+use crate::at;
 use crate::locales::{Lang, PartWords};
 use crate::model::{Level, Timestamp};
 use leptos::prelude::*;
@@ -19,18 +20,18 @@ const WIDE: usize = 10;
 pub fn top(view: &SearchView, theme: Theme, lang: Lang) -> AnyView {
     let words = lang.part_words();
     let title = (words.search_title)(&view.title);
-    let back = format!("/services/{}", view.service);
+    let back = at(format!("/services/{}", view.service));
     view! {
         <head>
             <meta charset="utf-8"/>
             <meta name="viewport" content="width=device-width, initial-scale=1"/>
             <meta name="color-scheme" content="light dark"/>
             <title>{title.clone()}</title>
-            <link rel="icon" href="/favicon.svg" type="image/svg+xml"/>
-            <link rel="stylesheet" href="/pkg/services.css"/>
+            <link rel="icon" href=at("/favicon.svg") type="image/svg+xml"/>
+            <link rel="stylesheet" href=at("/pkg/services.css")/>
         </head>
         <header class="page-head" data-theme=theme.as_str()>
-            <h1><a href="/">{lang.words().services}</a></h1>
+            <h1><a href=at("/")>{lang.words().services}</a></h1>
         </header>
         <div class="search-page-head">
             <p class="back"><a href=back>{words.search_back}</a></p>

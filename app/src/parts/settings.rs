@@ -29,7 +29,7 @@ pub fn exact(at: Timestamp) -> String {
 pub fn form(view: &SettingsView, lang: Lang) -> AnyView {
     let words = lang.part_words();
     let title = format!("settings-{}", view.service);
-    let at = |what: &str| format!("/parts/settings/{}{what}", view.service);
+    let at = |what: &str| crate::at(format!("/parts/settings/{}{what}", view.service));
     let (first, more): (Vec<_>, Vec<_>) = view.fields.iter().partition(|f| FIRST.contains(&f.name));
     let row = |f: &FieldView| field(view, f, words);
     let more_open =
@@ -289,7 +289,8 @@ pub fn diff_under(all: &[PendingChange], sides: [&str; 2], words: &PartWords) ->
 }
 
 fn paste(view: &SettingsView, words: &PartWords) -> AnyView {
-    let (id, at) = (format!("paste-{}", view.service), format!("/parts/settings/{}/paste", view.service));
+    let (id, at) =
+        (format!("paste-{}", view.service), crate::at(format!("/parts/settings/{}/paste", view.service)));
     let open = !view.pasted.is_empty();
     let field = format!("{id}-text");
     view! {
@@ -308,7 +309,7 @@ fn paste(view: &SettingsView, words: &PartWords) -> AnyView {
 }
 
 fn history(view: &SettingsView, words: &PartWords) -> AnyView {
-    let at = format!("/parts/settings/{}/restore", view.service);
+    let at = crate::at(format!("/parts/settings/{}/restore", view.service));
     let good = view.history.iter().find(|h| h.last_good).map(|h| {
         view! {
             <form method="post" action=at.clone() class="back-to-good">

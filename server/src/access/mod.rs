@@ -496,6 +496,13 @@ impl Access {
         removed
     }
 
+    /// Removes all tokens of an account: how many.
+    pub fn remove_tokens(&self, account: i64) -> usize {
+        let removed = self.store.remove_tokens(account);
+        self.tell();
+        removed
+    }
+
     /// Writes something into the audit. What is refused has a bound, of strangers together and of each account: the rest is
     /// counted.
     pub fn note(&self, mut entry: AuditRow) {

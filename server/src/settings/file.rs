@@ -32,6 +32,8 @@ pub struct DashboardTable {
     pub public_url: Option<String>,
     /// `SERVICES_HOSTS`
     pub hosts: Option<Vec<String>>,
+    /// `SERVICES_BASE_PATH`
+    pub base_path: Option<String>,
     /// `SERVICES_PROXIES`
     pub proxies: Option<Vec<String>>,
     /// `SERVICES_TLS_CERT`

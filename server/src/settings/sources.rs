@@ -25,6 +25,9 @@ pub struct Flags {
     /// Further host names to answer to, separated by commas [SERVICES_HOSTS]
     #[arg(long, value_name = "NAMES")]
     pub hosts: Option<String>,
+    /// The path below which a proxy shows the dashboard, such as /llm [SERVICES_BASE_PATH]
+    #[arg(long, value_name = "PATH")]
+    pub base_path: Option<String>,
     /// Proxies to believe: addresses and networks, separated by commas [SERVICES_PROXIES]
     #[arg(long, value_name = "ADDRESSES")]
     pub proxies: Option<String>,
@@ -274,6 +277,20 @@ fn hosts(what: &str) -> Result<Vec<String>, String> {
     Ok(list)
 }
 
+/// Where the dashboard lives on its host: the root as an empty text, else `/…` without a slash at the end.
+fn base_path(what: &str) -> Result<String, String> {
+    let path = what.trim_end_matches('/');
+    let letters = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '~');
+    let part = |part: &str| !part.is_empty() && part.chars().all(letters) && part.chars().any(|c| c != '.');
+    let fits = path.len() <= 200 && path.strip_prefix('/').is_none_or(|rest| rest.split('/').all(part));
+    if fits && (path.is_empty() || path.starts_with('/')) {
+        Ok(path.to_owned())
+    } else {
+        Err("allowed is a path of letters, digits, and - _ . ~ such as /llm or /box/llm; / is the root"
+            .to_owned())
+    }
+}
+
 /// The page's address, for links.
 fn public_url(what: &str) -> Result<Option<String>, String> {
     let uri = what.parse::<http::Uri>().ok();
@@ -387,6 +404,12 @@ impl Sources {
             file.dashboard.hosts.clone().map(|h| h.join(",")),
         );
         let hosts = reader.read("SERVICES_HOSTS", picked, Vec::new(), hosts);
+        let picked = reader.pick(
+            Some("SERVICES_BASE_PATH"),
+            self.flags.base_path.as_ref(),
+            file.dashboard.base_path.clone(),
+        );
+        let base_path = reader.read("SERVICES_BASE_PATH", picked, String::new(), base_path);
         let picked = reader.pick(
             Some("SERVICES_PROXIES"),
             self.flags.proxies.as_ref(),
@@ -530,6 +553,7 @@ impl Sources {
                     first_account,
                     public_url,
                     hosts,
+                    base_path,
                     proxies,
                     tls_cert,
                     tls_key,

@@ -401,6 +401,12 @@ impl Store {
         })
         .is_some_and(|rows| rows == 1)
     }
+
+    /// Removes all tokens of an account: how many.
+    pub fn remove_tokens(&self, account: i64) -> usize {
+        self.with("remove_tokens", |c| c.execute("DELETE FROM token WHERE account = ?1", [account]))
+            .unwrap_or(0)
+    }
 }
 
 #[cfg(test)]

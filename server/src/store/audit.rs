@@ -6,7 +6,7 @@ use app::api::AuditRow;
 use app::model::Timestamp;
 use rusqlite::{Row, ToSql, params};
 
-/// So many rows are kept; the migration has the same number.
+/// So many rows of what was done are kept, and so many of what was refused; the migration has the same number.
 pub const AUDIT_KEEPS: i64 = 100_000;
 
 /// Which rows are asked for.
@@ -43,7 +43,9 @@ impl Store {
     pub fn note(&self, entry: &AuditRow) {
         self.with("note", |c| {
             c.execute(
-                "INSERT INTO audit (at_ms, who, role, address, action, target, result, detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                "INSERT INTO audit (at_ms, who, role, address, action, target, result, detail, refused, nth)
+                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9,
+                        (SELECT coalesce(max(nth), 0) + 1 FROM audit WHERE refused = ?9))",
                 params![
                     entry.at.millis(),
                     entry.who,
@@ -52,13 +54,17 @@ impl Store {
                     entry.action,
                     entry.target,
                     entry.result,
-                    entry.detail
+                    entry.detail,
+                    entry.result != "done"
                 ],
             )?;
-            let id = c.last_insert_rowid();
+            let of_this = "SELECT refused, nth FROM audit WHERE id = ?1";
+            let (refused, nth): (bool, i64) =
+                c.query_row(of_this, [c.last_insert_rowid()], |r| Ok((r.get(0)?, r.get(1)?)))?;
             // Not with each row: a thousand at a time.
-            if id % 1000 == 0 {
-                c.execute("DELETE FROM audit WHERE id <= ?1", [id - AUDIT_KEEPS])?;
+            if nth % 1000 == 0 {
+                let oldest = params![refused, nth - AUDIT_KEEPS];
+                c.execute("DELETE FROM audit WHERE refused = ?1 AND nth <= ?2", oldest)?;
             }
             Ok(())
         });
@@ -78,7 +84,7 @@ impl Store {
                 "SELECT id, at_ms, who, role, address, action, target, result, detail FROM audit
                     WHERE (?1 IS NULL OR who = ?1) AND (?2 IS NULL OR action = ?2)
                         AND (?3 IS NULL OR target || ' ' || detail || ' ' || address || ' ' || result LIKE ?3 ESCAPE '\\')
-                        AND (NOT ?4 OR result <> 'done') AND (?5 IS NULL OR id < ?5)
+                        AND (NOT ?4 OR refused) AND (?5 IS NULL OR id < ?5)
                     ORDER BY id DESC LIMIT ?6",
             )?;
             let rows = rows.query_map(values, row)?;
@@ -133,5 +139,27 @@ mod tests {
             assert!(store.with("test", |c| c.execute(statement, [])).is_none(), "{statement}");
         }
         assert_eq!(found(AuditFilter::default()), 30);
+    }
+
+    #[test]
+    fn refusals_do_not_drive_out_what_was_done() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let store = Store::open(dir.path()).expect("opens");
+        let row = |result: &str| AuditRow { result: result.into(), ..AuditRow::default() };
+        store.note(&row("done"));
+        store.note(&row("refused: signed out"));
+        // As if there had been very many refusals.
+        let many =
+            "INSERT INTO audit (at_ms, who, role, address, action, target, result, detail, refused, nth)
+            VALUES (0, '', '', '', '', '', 'refused: signed out', '', 1, ?1)";
+        store.with("test", |c| c.execute(many, [AUDIT_KEEPS + 999]));
+        store.note(&row("refused: signed out"));
+        let left = store.audit(&AuditFilter::default(), 10);
+        assert_eq!(
+            left.iter().map(|row| row.result.as_str()).collect::<Vec<_>>(),
+            ["refused: signed out", "refused: signed out", "done"]
+        );
+        assert_eq!(left.last().map(|row| row.id), Some(1));
+        assert!(store.with("test", |c| c.execute("DELETE FROM audit WHERE refused = 0", [])).is_none());
     }
 }

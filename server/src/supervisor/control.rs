@@ -52,8 +52,10 @@ impl Control for FleetControl {
             return Err(ApiError::Unreachable);
         }
         // Taken is taken: should this dashboard end before it is done, the next one does it.
-        self.0.store.set_pending(service, Some((verb, Timestamp::now())));
-        self.0.send(service, Mail::Command(verb)).inspect_err(|_| self.0.store.set_pending(service, None))?;
+        let taken = (verb, Timestamp::now());
+        self.0.store.set_pending(service, taken);
+        let sent = self.0.send(service, Mail::Command(verb, taken.1));
+        sent.inspect_err(|_| self.0.store.carried_out(service, taken))?;
         let wish = if verb == Verb::Stop { Wish::Stopped } else { Wish::Running };
         Ok(Service { wish, ..Fleet::dated(&now, Timestamp::now()) })
     }

@@ -42,8 +42,8 @@ const RELEASE_LIMIT: Duration = Duration::from_secs(10);
 /// What reaches a service's task.
 #[derive(Debug)]
 pub enum Mail {
-    /// A user asked.
-    Command(Verb),
+    /// A user asked, then.
+    Command(Verb, Timestamp),
     /// The settings were changed; they apply at the next start.
     Configure(Box<ServiceConfig>),
     /// Its own health check ended.
@@ -120,7 +120,7 @@ pub struct Task {
     /// A command that an earlier dashboard took and did not carry out.
     resume: Option<(Verb, Timestamp)>,
     /// A command is being carried out.
-    commanded: bool,
+    commanded: Option<(Verb, Timestamp)>,
     /// The switch.
     auto_start: bool,
     /// Why its own health check failed last.
@@ -218,7 +218,7 @@ impl Task {
             noted: (None, Vec::new()),
             follower: None,
             resume,
-            commanded: false,
+            commanded: None,
             version: None,
             probing: false,
             probed: false,
@@ -282,18 +282,18 @@ impl Task {
         let done =
             verb == Verb::Restart && since.is_some_and(|started| Timestamp::from_nanos(started) >= asked);
         if done {
-            self.store.set_pending(&self.config.name, None);
+            self.store.carried_out(&self.config.name, (verb, asked));
             return;
         }
         tracing::info!(service = %self.config.name, ?verb, "what was asked for before the dashboard ended is done now");
-        self.commanded = true;
+        self.commanded = Some((verb, asked));
         self.observe(Observation::Command(verb));
     }
 
     fn open(&mut self, mail: Mail) -> Option<Observation> {
         match mail {
-            Mail::Command(verb) => {
-                (self.resume, self.commanded) = (None, true);
+            Mail::Command(verb, asked) => {
+                (self.resume, self.commanded) = (None, Some((verb, asked)));
                 Some(Observation::Command(verb))
             }
             Mail::Smoke => {
@@ -433,9 +433,8 @@ impl Task {
         if let Some(verdict) = self.judge() {
             self.machine.next(verdict, Timestamp::now());
         }
-        if self.commanded && self.machine.is_at_rest() {
-            self.commanded = false;
-            self.store.set_pending(&self.config.name, None);
+        if let Some(done) = self.commanded.take_if(|_| self.machine.is_at_rest()) {
+            self.store.carried_out(&self.config.name, done);
         }
         if self.machine.is_stopping() != stopping {
             let instance = self.machine.instance().filter(|_| !stopping).map(|i| i.id.key());

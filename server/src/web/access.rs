@@ -5,8 +5,9 @@ use super::gate::session_cookie;
 use super::problem::{Problem, Reason};
 use super::{Site, page};
 use crate::access::{Entry, Visitor};
-use crate::store::AuditFilter;
+use crate::store::{AuditFilter, TokenRow};
 use app::api::{AuditRow, Refused, Role};
+use app::at;
 use app::model::Timestamp;
 use app::parts::access::{
     self as parts, AccountRow, AccountView, AccountsView, AuditView, Frame, Said, SessionView, SignInView,
@@ -58,7 +59,7 @@ pub fn document(status: StatusCode, text: String) -> Response {
 /// The same address once more, asked for by a page of ours.
 pub fn again(uri: &Uri) -> Response {
     let path = uri.path_and_query().map_or("/", axum::http::uri::PathAndQuery::as_str);
-    document(StatusCode::OK, parts::again(back(path)))
+    document(StatusCode::OK, parts::again(&at(back(path))))
 }
 
 /// The address of the sign-in that leads back to a path of ours.
@@ -127,14 +128,16 @@ impl Where {
 }
 
 fn cookie(name: &str, value: &str, age: Option<u64>, client: Client) -> Option<HeaderValue> {
-    let secure = if client.secure { "; Secure" } else { "" };
+    // Cookies whose name begins with `__Host-` are for the whole host, or they are none.
+    let (path, secure) = if client.secure { ("/".to_owned(), "; Secure") } else { (at("/"), "") };
     let age = age.map(|seconds| format!("; Max-Age={seconds}")).unwrap_or_default();
-    HeaderValue::from_str(&format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict{secure}{age}")).ok()
+    HeaderValue::from_str(&format!("{name}={value}; Path={path}; HttpOnly; SameSite=Strict{secure}{age}"))
+        .ok()
 }
 
 /// Sends somebody on who was let in, with the cookies that say so.
 fn let_in(site: &Site, entry: &Entry, to: &str, client: Client) -> Response {
-    let mut response = Redirect::to(to).into_response();
+    let mut response = Redirect::to(&at(to)).into_response();
     let session = session_cookie(site.access.instance(), client.secure);
     let days = u64::try_from(crate::access::ABSOLUTE_MS / 1000).ok();
     let cookies = [
@@ -169,10 +172,10 @@ fn note_refusal(site: &Site, client: Client, action: &str, target: String, why: 
 pub async fn login(site: Site, Query(fields): Query<Fields>, headers: HeaderMap) -> Response {
     let back = back(field(&fields, "back")).to_owned();
     if site.access.needs_setup() {
-        return Redirect::to("/setup").into_response();
+        return Redirect::to(&at("/setup")).into_response();
     }
     if site.guest().is_some() {
-        return Redirect::to(&back).into_response();
+        return Redirect::to(&at(back)).into_response();
     }
     let view = SignInView { name: String::new(), back };
     document(StatusCode::OK, parts::sign_in(&view, &frame(&headers, None, None)))
@@ -219,7 +222,7 @@ pub async fn sign_out(site: Site, headers: HeaderMap, extensions: Extensions) ->
     if let Some(session) = page::cookie(&headers, &name) {
         site.access.sign_out(session);
     }
-    let mut response = Redirect::to("/login").into_response();
+    let mut response = Redirect::to(&at("/login")).into_response();
     if let Some(gone) = cookie(&name, "", Some(0), client) {
         response.headers_mut().append(header::SET_COOKIE, gone);
     }
@@ -229,7 +232,7 @@ pub async fn sign_out(site: Site, headers: HeaderMap, extensions: Extensions) ->
 /// `GET /setup`
 pub async fn setup(site: Site, headers: HeaderMap) -> Response {
     if !site.access.needs_setup() {
-        return Redirect::to("/").into_response();
+        return Redirect::to(&at("/")).into_response();
     }
     document(StatusCode::OK, parts::set_up("admin", &frame(&headers, None, None)))
 }
@@ -277,26 +280,31 @@ fn account_page(site: &Site, headers: &HeaderMap, made: Option<String>, news: Op
                 agent: it.agent,
             })
             .collect(),
-        tokens: tokens
-            .into_iter()
-            .map(|it| TokenView {
-                id: it.id,
-                name: it.name,
-                role: it.role,
-                expires: it.expires,
-                used: it.used,
-            })
-            .collect(),
+        tokens: tokens.into_iter().map(token_view).collect(),
         made,
         open: site.access.is_open(),
     };
     parts::account(&view, &my_frame(site, headers, news))
 }
 
+fn token_view(it: TokenRow) -> TokenView {
+    TokenView { id: it.id, owner: it.owner, name: it.name, role: it.role, expires: it.expires, used: it.used }
+}
+
+/// Sends the browser on to a page that says what was done: to load it again sends nothing twice.
+fn done(page: &str, news: &Said) -> Response {
+    Redirect::to(&at(format!("{page}?said={}", news.word()))).into_response()
+}
+
+/// What an address says was done.
+fn said(fields: &Fields) -> Option<Said> {
+    Said::parse(field(fields, "said"))
+}
+
 /// What became of a form about one's own account.
 fn answered(site: &Site, headers: &HeaderMap, result: Result<Said, Refused>) -> Response {
     match result {
-        Ok(news) => document(StatusCode::OK, account_page(site, headers, None, Some(news))),
+        Ok(news) => done("/account", &news),
         Err(why) => refused(&why, account_page(site, headers, None, Some(Said::Refused(why.clone())))),
     }
 }
@@ -309,8 +317,8 @@ fn own(site: &Site) -> Result<(i64, Option<i64>), Refused> {
 }
 
 /// `GET /account`
-pub async fn account(site: Site, headers: HeaderMap) -> Response {
-    document(StatusCode::OK, account_page(&site, &headers, None, None))
+pub async fn account(site: Site, Query(fields): Query<Fields>, headers: HeaderMap) -> Response {
+    document(StatusCode::OK, account_page(&site, &headers, None, said(&fields)))
 }
 
 /// `POST /account/password`
@@ -318,9 +326,14 @@ pub async fn password(site: Site, headers: HeaderMap, Form(fields): Form<Fields>
     let name = site.caller().name.clone();
     site.caller().does("account-password", name.clone(), "");
     let result = match own(&site) {
-        Ok((_, keep)) => {
+        Ok((account, keep)) => {
             let (old, new) = (field(&fields, "old"), field(&fields, "new"));
-            site.access.change_password(&name, old, new, keep).await
+            let changed = site.access.change_password(&name, old, new, keep).await;
+            if changed.is_ok() && field(&fields, "tokens") == "1" {
+                let count = site.access.remove_tokens(account);
+                site.caller().does("token-remove", name.clone(), format!("all {count}"));
+            }
+            changed
         }
         Err(why) => Err(why),
     };
@@ -383,12 +396,13 @@ fn accounts_page(site: &Site, headers: &HeaderMap, asking: Option<String>, news:
             role: it.role,
         })
         .collect();
-    parts::accounts(&AccountsView { accounts, asking }, &my_frame(site, headers, news))
+    let tokens = site.access.tokens(None, now).into_iter().map(token_view).collect();
+    parts::accounts(&AccountsView { accounts, tokens, asking }, &my_frame(site, headers, news))
 }
 
 /// `GET /accounts`
-pub async fn accounts(site: Site, headers: HeaderMap) -> Response {
-    document(StatusCode::OK, accounts_page(&site, &headers, None, None))
+pub async fn accounts(site: Site, Query(fields): Query<Fields>, headers: HeaderMap) -> Response {
+    document(StatusCode::OK, accounts_page(&site, &headers, None, said(&fields)))
 }
 
 /// `POST /accounts`
@@ -433,13 +447,22 @@ pub async fn change_account(site: Site, headers: HeaderMap, Form(fields): Form<F
             does("account-remove", "");
             site.access.remove_account(name).map(|()| Said::Removed)
         }
+        "token-remove" => {
+            let token = field(&fields, "token");
+            site.caller().does("token-remove", format!("{name}/{token}"), "");
+            let removed = site
+                .access
+                .account(name)
+                .map(|it| token.parse().is_ok_and(|token| site.access.remove_token(token, Some(it.id))));
+            removed.and_then(|removed| removed.then_some(Said::Removed).ok_or(Refused::Unknown))
+        }
         other => {
-            let allowed = "add, role, password, sign-out, remove or remove-really";
+            let allowed = "add, role, password, sign-out, remove, remove-really or token-remove";
             return Problem::parameter("do", other, allowed).into_response();
         }
     };
     match result {
-        Ok(news) => document(StatusCode::OK, accounts_page(&site, &headers, None, Some(news))),
+        Ok(news) => done("/accounts", &news),
         Err(why) => refused(&why, accounts_page(&site, &headers, None, Some(Said::Refused(why.clone())))),
     }
 }
@@ -482,7 +505,7 @@ pub async fn audit(
     let failed = |_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "Failed", "the audit could not be read");
     let (rows, (names, actions)) = read.await.map_err(failed)?;
     let older =
-        rows.last().filter(|_| rows.len() == ROWS).map(|row| address("/audit", &fields, Some(row.id)));
+        rows.last().filter(|_| rows.len() == ROWS).map(|row| at(address("/audit", &fields, Some(row.id))));
     let view = AuditView {
         who: field(&fields, "who").to_owned(),
         action: field(&fields, "action").to_owned(),
@@ -491,7 +514,7 @@ pub async fn audit(
         names,
         actions,
         older,
-        export: address("/api/audit", &fields, None),
+        export: at(address("/api/audit", &fields, None)),
         rows,
     };
     Ok(document(StatusCode::OK, parts::audit(&view, &my_frame(&site, &headers, None))))

@@ -187,7 +187,7 @@ fn refusal(
         }
         let path = uri.path_and_query().map_or("/", axum::http::uri::PathAndQuery::as_str);
         let to = if fresh { "/setup".to_owned() } else { access::sign_in_address(path) };
-        let mut response = Redirect::to(&to).into_response();
+        let mut response = Redirect::to(&app::at(to)).into_response();
         response.extensions_mut().insert(SignedOut);
         return response;
     }

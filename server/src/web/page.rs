@@ -1,12 +1,13 @@
 //! The page, rendered from what is known now, and the small things around it.
 
+use super::problem::{Reason, status_of};
 use super::{Site, parts};
 use crate::history::{Anchor, Filter, Query as TextQuery, Selection, write_json_line};
 use app::api::ApiError;
 use app::locales::Lang;
 use app::model::{Explained, Level, LevelCounts, ServiceName, Stream};
 use app::parts::view::{LogFilter, LogPane, LogsView};
-use app::{Boot, LogView, Parts, Route, Theme};
+use app::{Boot, LogView, Parts, Route, Theme, at};
 use axum::Form;
 use axum::body::Body;
 use axum::extract::Path;
@@ -324,9 +325,9 @@ pub async fn preferences(headers: HeaderMap, Form(wanted): Form<Preferences>) ->
         .get(header::REFERER)
         .and_then(|r| r.to_str().ok())
         .and_then(|r| r.parse::<axum::http::Uri>().ok())
-        .map_or_else(|| "/".to_owned(), |uri| uri.path().to_owned());
+        .map_or_else(|| at("/"), |uri| uri.path().to_owned());
     // A path of ours and nothing else: not `//host`.
-    let back = if back.starts_with('/') && !back.starts_with("//") { back } else { "/".to_owned() };
+    let back = if back.starts_with('/') && !back.starts_with("//") { back } else { at("/") };
     let mut response = Redirect::to(&back).into_response();
     let lang = wanted.lang.as_deref().and_then(Lang::parse).map(|l| ("lang", l.code()));
     let theme = wanted.theme.as_deref().and_then(Theme::parse).map(|t| ("theme", t.as_str()));
@@ -334,8 +335,9 @@ pub async fn preferences(headers: HeaderMap, Form(wanted): Form<Preferences>) ->
     let log = wanted.log.as_deref().map(|words| LogView::parse(words).words("."));
     let log = log.as_deref().map(|words| ("log", words));
     for (name, value) in [lang, theme, log].into_iter().flatten() {
+        let path = at("/");
         if let Ok(value) =
-            HeaderValue::from_str(&format!("{name}={value}; Path=/; Max-Age=31536000; SameSite=Strict"))
+            HeaderValue::from_str(&format!("{name}={value}; Path={path}; Max-Age=31536000; SameSite=Strict"))
         {
             response.headers_mut().append(header::SET_COOKIE, value);
         }
@@ -343,10 +345,10 @@ pub async fn preferences(headers: HeaderMap, Form(wanted): Form<Preferences>) ->
     response
 }
 
-/// Server functions: the same control, the same caller.
+/// Server functions: the same control, the same caller. What they refuse is told with its own status, and to the audit.
 pub async fn server_function(site: Site, request: Request<Body>) -> Response {
     let (control, caller) = (site.control.clone(), site.caller().clone());
-    leptos_axum::handle_server_fns_with_context(
+    let response = leptos_axum::handle_server_fns_with_context(
         move || {
             provide_context(control.clone());
             provide_context(caller.clone());
@@ -354,7 +356,29 @@ pub async fn server_function(site: Site, request: Request<Body>) -> Response {
         request,
     )
     .await
-    .into_response()
+    .into_response();
+    // A form without JavaScript is sent back to where it came from, with the error in the address.
+    let told = response.headers().get(header::LOCATION).and_then(|to| to.to_str().ok());
+    if let Some(error) = told.and_then(|to| refusal(to.split_once('?').map(|(_, query)| query))) {
+        let mut response = response;
+        response.extensions_mut().insert(Reason(error.to_string()));
+        return response;
+    }
+    if response.status() != StatusCode::INTERNAL_SERVER_ERROR {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    let body = axum::body::to_bytes(body, super::BODY_LIMIT).await.unwrap_or_default();
+    if let Ok(error) = serde_json::from_slice::<ApiError>(&body) {
+        parts.status = match error {
+            // The control has no such error: the fields of the form were not understood.
+            ApiError::Transport { .. } => StatusCode::BAD_REQUEST,
+            _ => status_of(&error).0,
+        };
+        parts.extensions.insert(Reason(error.to_string()));
+    }
+    parts.headers.remove(header::CONTENT_LENGTH);
+    Response::from_parts(parts, Body::from(body))
 }
 
 /// The page's icon.

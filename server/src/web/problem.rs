@@ -57,30 +57,35 @@ impl IntoResponse for Problem {
     }
 }
 
+/// The status of an error, and what it is in two words.
+pub fn status_of(error: &ApiError) -> (StatusCode, &'static str) {
+    match error {
+        ApiError::UnknownService { .. } => (StatusCode::NOT_FOUND, "Unknown service"),
+        ApiError::BadName { .. } => (StatusCode::BAD_REQUEST, "Bad name"),
+        ApiError::NotACandidate { .. } => (StatusCode::CONFLICT, "Not a candidate"),
+        ApiError::Unreachable => (StatusCode::SERVICE_UNAVAILABLE, "Engine unreachable"),
+        ApiError::RequestsRunning { .. } => (StatusCode::CONFLICT, "Requests are running"),
+        ApiError::ImageRequestsRunning { .. } => (StatusCode::CONFLICT, "Requests are running"),
+        ApiError::WillNotFit { .. } => (StatusCode::CONFLICT, "Will not fit"),
+        ApiError::Stale => (StatusCode::CONFLICT, "Stale"),
+        ApiError::ReadOnly { .. } => (StatusCode::CONFLICT, "Read-only"),
+        ApiError::NotOurs { .. } => (StatusCode::CONFLICT, "Not ours"),
+        ApiError::File { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "File"),
+        ApiError::NoImage => (StatusCode::CONFLICT, "No image"),
+        ApiError::Image { .. } => (StatusCode::CONFLICT, "Image"),
+        ApiError::InFile { .. } => (StatusCode::CONFLICT, "Set in services.toml"),
+        ApiError::Refused { .. } => (StatusCode::BAD_GATEWAY, "Refused by the engine"),
+        ApiError::PortClash { .. } => (StatusCode::CONFLICT, "Port clash"),
+        ApiError::SignedOut => (StatusCode::UNAUTHORIZED, "Not signed in"),
+        ApiError::Forbidden { .. } => (StatusCode::FORBIDDEN, "Not allowed"),
+        ApiError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "Busy"),
+        ApiError::Transport { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "Failed"),
+    }
+}
+
 impl From<ApiError> for Problem {
     fn from(error: ApiError) -> Self {
-        let (status, title) = match &error {
-            ApiError::UnknownService { .. } => (StatusCode::NOT_FOUND, "Unknown service"),
-            ApiError::BadName { .. } => (StatusCode::BAD_REQUEST, "Bad name"),
-            ApiError::NotACandidate { .. } => (StatusCode::CONFLICT, "Not a candidate"),
-            ApiError::Unreachable => (StatusCode::SERVICE_UNAVAILABLE, "Engine unreachable"),
-            ApiError::RequestsRunning { .. } => (StatusCode::CONFLICT, "Requests are running"),
-            ApiError::ImageRequestsRunning { .. } => (StatusCode::CONFLICT, "Requests are running"),
-            ApiError::WillNotFit { .. } => (StatusCode::CONFLICT, "Will not fit"),
-            ApiError::Stale => (StatusCode::CONFLICT, "Stale"),
-            ApiError::ReadOnly { .. } => (StatusCode::CONFLICT, "Read-only"),
-            ApiError::NotOurs { .. } => (StatusCode::CONFLICT, "Not ours"),
-            ApiError::File { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "File"),
-            ApiError::NoImage => (StatusCode::CONFLICT, "No image"),
-            ApiError::Image { .. } => (StatusCode::CONFLICT, "Image"),
-            ApiError::InFile { .. } => (StatusCode::CONFLICT, "Set in services.toml"),
-            ApiError::Refused { .. } => (StatusCode::BAD_GATEWAY, "Refused by the engine"),
-            ApiError::PortClash { .. } => (StatusCode::CONFLICT, "Port clash"),
-            ApiError::SignedOut => (StatusCode::UNAUTHORIZED, "Not signed in"),
-            ApiError::Forbidden { .. } => (StatusCode::FORBIDDEN, "Not allowed"),
-            ApiError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "Busy"),
-            ApiError::Transport { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "Failed"),
-        };
+        let (status, title) = status_of(&error);
         Self::new(status, title, error.to_string())
     }
 }

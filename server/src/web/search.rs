@@ -189,7 +189,7 @@ impl Finder {
             text: if text.len() < line.text.len() { format!("{text} …") } else { text.to_owned() },
             before: texts(&hit.before),
             after: texts(&hit.after),
-            link: format!("/services/{}?run={}&line={}{q}", self.service, hit.run, line.seq),
+            link: app::at(format!("/services/{}?run={}&line={}{q}", self.service, hit.run, line.seq)),
         }
     }
 
@@ -235,7 +235,7 @@ impl Finder {
 
 /// Where the lines that are looked for can be downloaded.
 fn download(service: &str, parameters: &HashMap<String, String>) -> String {
-    let mut address = format!("/api/services/{service}/logs?download=1");
+    let mut address = app::at(format!("/api/services/{service}/logs?download=1"));
     for key in ["run", "q", "regex", "levels", "stream", "source", "from", "to"] {
         if let Some(value) = parameters.get(key).filter(|value| !value.is_empty()) {
             address.push_str(&format!("&{key}={}", encoded(value)));

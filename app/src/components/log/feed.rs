@@ -11,6 +11,7 @@ use super::store::{Entry, Store};
 use super::view::LogView;
 use super::wrap::Wrap;
 use crate::Boot;
+use crate::at;
 use crate::locales::Words;
 use crate::model::{
     Gap, Level, LevelCounts, LogPosition, LogSummary, Progress, RunOpened, ServiceName, Timestamp,
@@ -229,7 +230,7 @@ impl Feed {
         };
         if let Some(words) = look {
             leptos::task::spawn_local(async move {
-                if let Err(error) = crate::fetch::post("/preferences", &format!("log={words}")).await {
+                if let Err(error) = crate::fetch::post(&at("/preferences"), &format!("log={words}")).await {
                     leptos::logging::warn!("the log's view holds for this page only: {error}");
                 }
             });
@@ -585,7 +586,7 @@ impl Inner {
 
     /// The address of a line.
     pub fn address(&self, at: LogPosition) -> String {
-        format!("/services/{}?run={}&line={}{}", self.service, at.run, at.seq, self.filters())
+        crate::at(format!("/services/{}?run={}&line={}{}", self.service, at.run, at.seq, self.filters()))
     }
 
     /// What is shown, as an address says it: nothing where it is everything.

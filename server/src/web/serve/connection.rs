@@ -90,7 +90,8 @@ impl Desk {
         wrap: impl FnOnce(axum::body::Body) -> Answer,
     ) -> Result<Response<Answer>, Infallible> {
         let mut request = request.map(|body| upload::watched(body, &self.door.limits));
-        let answer = match front::admit(&mut request, self.peer, secure, &self.door.proxies) {
+        let answer = match front::admit(&mut request, self.peer, secure, &self.door.proxies, &self.door.base)
+        {
             Ok(()) => {
                 // Routes are always ready, and their error is none.
                 let Ok(answer) = self.app.clone().call(request).await;

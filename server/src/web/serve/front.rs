@@ -13,12 +13,14 @@ use std::net::{IpAddr, SocketAddr};
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 
 /// All headers by which proxies tell of whom they speak for.
-const TOLD: [HeaderName; 7] = [
+const TOLD: [HeaderName; 8] = [
     FOR,
     PROTO,
     HOST,
+    PREFIX,
     header::FORWARDED,
     HeaderName::from_static("x-forwarded-port"),
     HeaderName::from_static("x-forwarded-ssl"),
@@ -37,6 +39,7 @@ pub fn admit<B>(
     peer: IpAddr,
     secure: bool,
     proxies: &Networks,
+    base: &str,
 ) -> Result<(), Problem> {
     if *request.method() == Method::CONNECT {
         return Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "Wrong method", "this is no proxy"));
@@ -47,6 +50,12 @@ pub fn admit<B>(
         return Err(bad("the address has no path"));
     }
     if request.uri().authority().is_some() || request.uri().scheme().is_some() {
+        *request.uri_mut() = path.parse::<Uri>().map_err(|_| bad("the address is not understood"))?;
+    }
+    // A proxy that has taken the base away says so; who else says it is not believed, and loses it here.
+    let taken =
+        proxies.contain(peer) && last(request.headers(), &PREFIX).is_some_and(|told| names(told, base));
+    if !taken && let Some(path) = below(request.uri(), base) {
         *request.uri_mut() = path.parse::<Uri>().map_err(|_| bad("the address is not understood"))?;
     }
     let headers = request.headers_mut();
@@ -74,6 +83,24 @@ pub fn admit<B>(
     }
     request.extensions_mut().insert(client);
     Ok(())
+}
+
+/// Whether a proxy tells the base.
+fn names(told: &str, base: &str) -> bool {
+    told.trim_end_matches('/') == base
+}
+
+/// A path below the base, without it; `None` where it does not begin so.
+fn below(uri: &Uri, base: &str) -> Option<String> {
+    if base.is_empty() {
+        return None;
+    }
+    let rest = uri.path_and_query()?.as_str().strip_prefix(base)?;
+    match rest.as_bytes().first() {
+        Some(b'/') => Some(rest.to_owned()),
+        None | Some(b'?') => Some(format!("/{rest}")),
+        _ => None,
+    }
 }
 
 fn bad(what: &'static str) -> Problem {
@@ -153,7 +180,7 @@ mod tests {
     fn told(peer: &str, headers: &[(&str, &str)]) -> (String, bool, String) {
         let mut request = request("/", headers);
         let proxies = Networks::parse(PROXIES).expect("networks");
-        admit(&mut request, peer.parse().expect("an address"), false, &proxies).expect("admitted");
+        admit(&mut request, peer.parse().expect("an address"), false, &proxies, "").expect("admitted");
         for name in TOLD {
             assert!(!request.headers().contains_key(&name), "{name} is gone");
         }
@@ -231,11 +258,11 @@ mod tests {
         let none = Networks::default();
         let peer = IpAddr::from([127, 0, 0, 1]);
         let mut absolute = request("http://localhost:3000/api/services?x=1", &[("host", "LOCALHOST:3000")]);
-        admit(&mut absolute, peer, false, &none).expect("admitted");
+        admit(&mut absolute, peer, false, &none, "").expect("admitted");
         assert_eq!(absolute.uri(), "/api/services?x=1");
         assert_eq!(absolute.headers()[header::HOST], "localhost:3000");
         let mut alone = request("https://box.lan/x", &[]);
-        admit(&mut alone, peer, true, &none).expect("admitted");
+        admit(&mut alone, peer, true, &none, "").expect("admitted");
         assert_eq!(
             (alone.uri().to_string().as_str(), &alone.headers()[header::HOST]),
             ("/x", &"box.lan".parse().expect("a value"))
@@ -246,11 +273,11 @@ mod tests {
             ("/", &[("host", "localhost"), ("host", "evil.example")]),
             ("*", &[("host", "localhost")]),
         ] {
-            assert!(admit(&mut request(uri, headers), peer, false, &none).is_err(), "{uri} {headers:?}");
+            assert!(admit(&mut request(uri, headers), peer, false, &none, "").is_err(), "{uri} {headers:?}");
         }
         let mut connect = request("localhost:3000", &[]);
         *connect.method_mut() = Method::CONNECT;
-        assert!(admit(&mut connect, peer, false, &none).is_err());
+        assert!(admit(&mut connect, peer, false, &none, "").is_err());
     }
 
     #[test]
@@ -258,15 +285,56 @@ mod tests {
         let proxies = Networks::parse(PROXIES).expect("networks");
         for host in ["user@box.lan", "box.lan/x", "", "a b", "box.lan:port:1"] {
             let mut request = request("/", &[("host", "localhost"), ("x-forwarded-host", host)]);
-            let got = admit(&mut request, IpAddr::from([127, 0, 0, 1]), false, &proxies);
+            let got = admit(&mut request, IpAddr::from([127, 0, 0, 1]), false, &proxies, "");
             assert!(got.is_err(), "{host:?}: {:?}", request.headers().get(header::HOST));
         }
+    }
+
+    /// Where a request that was sent to `path` arrives.
+    fn arrives(path: &str, base: &str, peer: [u8; 4], headers: &[(&str, &str)]) -> String {
+        let mut request = request(path, headers);
+        let proxies = Networks::parse(PROXIES).expect("networks");
+        admit(&mut request, IpAddr::from(peer), false, &proxies, base).expect("admitted");
+        assert!(!request.headers().contains_key(PREFIX), "it is gone");
+        request.uri().to_string()
+    }
+
+    #[test]
+    fn the_base_is_taken_away_once() {
+        for (sent, base, arrived) in [
+            ("/services/vllm?run=1", "", "/services/vllm?run=1"),
+            ("/llm", "/llm", "/"),
+            ("/llm?x=1", "/llm", "/?x=1"),
+            ("/llm/", "/llm", "/"),
+            ("/llm/api/stream?logs=vllm", "/llm", "/api/stream?logs=vllm"),
+            ("/llm/llm/x", "/llm", "/llm/x"),
+            ("/llmx/y", "/llm", "/llmx/y"),
+            ("/box/llm/metrics", "/box/llm", "/metrics"),
+            // Asked without it, by somebody on this machine.
+            ("/healthz", "/llm", "/healthz"),
+            ("http://localhost:3000/llm/x", "/llm", "/x"),
+            // What looks like another host afterwards is a path like any other.
+            ("/llm//evil.example/x", "/llm", "//evil.example/x"),
+        ] {
+            assert_eq!(arrives(sent, base, [203, 0, 113, 9], &[]), arrived, "{sent} below {base:?}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_that_has_taken_the_base_away_says_so() {
+        let told = [("x-forwarded-prefix", "/services")];
+        let of = |peer, headers| arrives("/services/vllm", "/services", peer, headers);
+        assert_eq!(of([10, 0, 0, 7], &told), "/services/vllm");
+        assert_eq!(of([10, 0, 0, 7], &[("x-forwarded-prefix", "/services/")]), "/services/vllm");
+        assert_eq!(of([10, 0, 0, 7], &[("x-forwarded-prefix", "/other")]), "/vllm");
+        assert_eq!(of([10, 0, 0, 7], &[]), "/vllm");
+        assert_eq!(of([203, 0, 113, 9], &told), "/vllm", "a stranger is not believed");
     }
 
     #[test]
     fn cookies_that_come_one_by_one_are_read_as_one() {
         let mut request = request("/", &[("host", "localhost"), ("cookie", "a=1; b=2"), ("cookie", "c=3")]);
-        admit(&mut request, IpAddr::from([127, 0, 0, 1]), false, &Networks::default()).expect("admitted");
+        admit(&mut request, IpAddr::from([127, 0, 0, 1]), false, &Networks::default(), "").expect("admitted");
         let cookies: Vec<_> = request.headers().get_all(header::COOKIE).iter().collect();
         assert_eq!(cookies, ["a=1; b=2; c=3"]);
     }

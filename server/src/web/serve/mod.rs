@@ -93,6 +93,8 @@ pub struct Door {
     pub tls: Option<Arc<Certificates>>,
     /// Peers that are believed when they tell who asks.
     pub proxies: Networks,
+    /// Where the dashboard lives on its host: empty for the root.
+    pub base: String,
     /// Our names, for the way from HTTP to HTTPS.
     pub hosts: Hosts,
     /// What connections may take of us.

@@ -7,7 +7,7 @@ use super::Limits;
 use super::wire::Pace;
 use crate::settings::Networks;
 use std::collections::{BTreeMap, HashMap};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio_util::sync::CancellationToken;
@@ -77,12 +77,11 @@ impl Taken {
     }
 }
 
-/// An address as a bound counts it: a household has a /64 of IPv6.
+/// An address as a bound counts it: a household has a /64 of IPv6, this machine all of 127.0.0.0/8.
 fn place(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
-        IpAddr::V6(ip) if !ip.is_loopback() => {
-            IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)))
-        }
+        ip if ip.is_loopback() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX))),
         ip => ip,
     }
 }
@@ -95,15 +94,22 @@ impl Seats {
 
     /// A seat for a connection, which leaves when `stop` says so; none where all are busy.
     pub fn take(self: &Arc<Self>, ip: IpAddr, stop: &CancellationToken) -> Option<Seat> {
-        let place = place(ip);
-        let neighbour = place.is_loopback() || self.proxies.contain(ip);
+        let proxy = self.proxies.contain(ip);
+        let place = if proxy { ip.to_canonical() } else { place(ip) };
+        let neighbour = proxy || place.is_loopback();
         let bound = if neighbour { self.limits.of_neighbour } else { self.limits.of_one };
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let theirs = taken.by_address.get(&place).map_or(0, BTreeMap::len);
         if theirs >= bound && !taken.make_room(Some(place)) {
             return None;
         }
-        if taken.all >= self.limits.connections && !taken.make_room(None) {
+        // Some are kept for this machine and the proxies: whoever sits at it gets in, however many strangers are busy.
+        let all = if neighbour {
+            self.limits.connections
+        } else {
+            self.limits.connections - self.limits.connections / 8
+        };
+        if taken.all >= all && !taken.make_room(None) {
             return None;
         }
         let number = taken.next;
@@ -217,6 +223,19 @@ mod tests {
         let _one = seats.take(ip("2001:db8:1:1::1"), &stop).map(|s| (s.ticket(), s));
         let _two = seats.take(ip("2001:db8:1:1:ffff::2"), &stop).map(|s| (s.ticket(), s));
         assert!(seats.take(ip("2001:db8:1:1:abcd::3"), &stop).is_none(), "a /64 counts as one address");
+    }
+
+    #[test]
+    fn this_machine_is_one_address_and_gets_in_however_many_strangers_are_busy() {
+        let (seats, stop) = (seats(16, 16, 2), CancellationToken::new());
+        let take = |address: &str| seats.take(ip(address), &stop).map(|seat| (seat.ticket(), seat));
+        let strangers: Vec<_> = (1..=14).filter_map(|n| take(&format!("203.0.113.{n}"))).collect();
+        assert_eq!(strangers.len(), 14);
+        assert!(take("203.0.113.99").is_none(), "the last two are not for strangers");
+        let _ours = (take("127.0.0.1").expect("kept for us"), take("127.9.9.9").expect("and a second"));
+        for address in ["127.0.0.2", "::1"] {
+            assert!(take(address).is_none(), "{address} is the same machine");
+        }
     }
 
     #[test]
