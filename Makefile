@@ -1,5 +1,5 @@
 # Each target is one line; the work is in scripts/.
-.PHONY: help run dev test test-vllm fuzz bench bench-logs fmt clippy e2e test-faults screenshots engine engine-stop clean-test
+.PHONY: help run dev test test-vllm fuzz bench bench-logs fmt clippy e2e test-faults screenshots engine engine-stop clean-test deny
 
 help: ## What can be made
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -48,3 +48,6 @@ test-vllm: ## Against a real vLLM on the CPU (opt-in: sets up about 6 GB once, t
 
 fuzz: ## Fuzz every parser (ARGS="60" seconds each)
 	@scripts/fuzz.sh $(ARGS)
+
+deny: ## Licences, sources and known holes of what is built in (fetches RustSec's list)
+	@scripts/deny.sh
