@@ -19,7 +19,7 @@ export class Sse {
   readonly events: SseEvent[] = [];
   readonly headers: http.IncomingHttpHeaders;
   closed = false;
-  /** How many lines came, and the text of the last: cheap to look at while a flood runs. */
+  /** How many lines came, and the text of the last one of a flood: cheap to look at while it runs. */
   count = 0;
   last = "";
   #buffer = "";
@@ -114,7 +114,8 @@ export class Sse {
     if (one.event !== "lines") return;
     const { lines } = one.data as Lines;
     this.count += lines.length;
-    this.last = lines.at(-1)?.[5] ?? this.last;
+    // Others may follow it: what the engine says of a probe.
+    this.last = lines.findLast((line) => line[5].includes("flood n="))?.[5] ?? this.last;
   }
 
   #summary() {

@@ -76,7 +76,8 @@ for (const { cause, args, says, button, after, more = [] } of mended)
       return after.test(now) && now;
     });
     expect(text).toContain("# mine\n[[service]]\nname = \"vllm\" # the one");
-    if (cause === "memory-held-by-others") await card.shows("Starting");
+    // Its memory is held as before: whether it fits now is the engine's matter.
+    if (cause === "memory-held-by-others") await expect(card.status).toContainText(/Starting|Running/);
     else await card.shows("Running", 45_000);
   });
 

@@ -125,7 +125,7 @@ test("a time is jumped to", async ({ page, dashboard }) => {
   const dash = await dashboard({ image: INSTANT });
   const { run } = await dash.running();
   await dash.sim.flood(60, 20);
-  const stream = async () => (await dash.ask(`/api/services/vllm/logs?run=${run}&q=flood`)).body.trim().split("\n").map((line) => JSON.parse(line) as [number, string]);
+  const stream = async () => (await dash.ask(`/api/services/vllm/logs?run=${run}&q=flood`)).body.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line) as [number, string]);
   await expect.poll(async () => (await stream()).length, { timeout: 20_000 }).toBe(60);
   const lines = await stream();
   const second = `${lines[30]?.[1].slice(0, 19)}`;

@@ -150,7 +150,7 @@ fn boot(site: &Site, route: Route, headers: &HeaderMap, query: Option<&str>) -> 
 fn links(site: &Site) -> Vec<(String, String)> {
     let mut links = site.links.to_vec();
     if !site.access.is_open() {
-        links.extend(site.guest().map(|guest| (guest.caller.name.clone(), "/account".to_owned())));
+        links.extend(site.guest().map(|guest| (guest.caller.name.clone(), at("/account"))));
     }
     links
 }
