@@ -133,6 +133,15 @@ for (const [how, strips] of [
     await page.getByLabel("Password").fill(PASSWORD);
     await page.getByRole("button", { name: "Sign in" }).click();
     await expect(page).toHaveURL(`${home}/services/vllm?run=1`);
+    // What a role may not do is not offered here either.
+    await dash.run(["user", "add", "eve", "--role", "viewer"], `${PASSWORD}\n`);
+    await page.context().clearCookies();
+    await page.goto(`${home}/login`);
+    await page.getByLabel("Name").fill("eve");
+    await page.getByLabel("Password").fill(PASSWORD);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await card.shows("Running");
+    await expect(page.getByRole("button", { name: "Stop", exact: true })).toBeHidden();
     expect(front.strayed).toEqual([]);
   });
 }
