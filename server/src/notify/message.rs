@@ -2,9 +2,11 @@
 
 use app::locales::Lang;
 use app::model::{Diagnosis, Failure, LogTrouble, Remnant, Restarts, ServiceName, Timestamp};
+use serde::{Deserialize, Serialize};
 
 /// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Severity {
     /// Good to know.
     Info,
@@ -31,7 +33,8 @@ impl Severity {
 }
 
 /// What kinds of incidents there are. A closed set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Topic {
     /// A service failed.
     Failed,
@@ -105,7 +108,7 @@ pub struct Incident {
 }
 
 /// The words of an incident.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
     /// What kind.
     pub topic: Topic,
@@ -118,7 +121,7 @@ pub struct Message {
     /// Some sentences; no lines of a log.
     pub text: String,
     /// The cause's id, as in docs/FAILURES.md.
-    pub cause: Option<&'static str>,
+    pub cause: Option<String>,
     /// When it happened.
     pub at: Timestamp,
     /// Where to look.
@@ -209,7 +212,7 @@ impl Incident {
             service: self.service.as_ref().map(|(name, _)| name.to_string()),
             headline,
             text: said.join(" "),
-            cause: self.diagnosis().map(|diagnosis| diagnosis.cause.id()),
+            cause: self.diagnosis().map(|diagnosis| diagnosis.cause.id().to_owned()),
             at: self.at,
             link: base.map(|base| format!("{}/{place}", base.trim_end_matches('/'))),
             more: count,

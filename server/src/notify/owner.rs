@@ -11,6 +11,7 @@ use crate::history::{floor, free_bytes};
 use crate::store::Store;
 use crate::supervisor::{Event, World};
 use app::model::{ServiceName, Timestamp};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,6 +24,10 @@ use tokio_util::sync::CancellationToken;
 const QUEUE: usize = 32;
 /// How often the disk is looked at.
 const DISK_EVERY: Duration = Duration::from_secs(60);
+/// A message that waits while no dashboard runs is sent by the next one within this.
+const WAITS: i64 = 24 * 3_600_000;
+/// Where such messages are kept.
+const WAITING: &str = "notify-waiting";
 /// Before the second and before the third try.
 const BACK_OFF: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(8)];
 
@@ -125,8 +130,12 @@ async fn own(
 ) {
     let mut workers = JoinSet::new();
     let mut gates: Vec<(Gate, mpsc::Sender<Message>)> = Vec::new();
+    let mut kept = left_behind(&parts.store);
     for (index, target) in targets.iter().enumerate() {
         let (queue, waiting) = mpsc::channel(QUEUE);
+        for message in kept.remove(&target.name).unwrap_or_default() {
+            put(&queue, message, target, &parts.board);
+        }
         let cooldown = u64::try_from(target.cooldown.as_millis()).unwrap_or(u64::MAX);
         gates.push((Gate::new(cooldown), queue));
         workers.spawn(deliver(targets.clone(), index, waiting, parts.board.clone(), stop.clone()));
@@ -176,7 +185,29 @@ async fn own(
         }
     }
     drop(gates);
-    workers.shutdown().await;
+    let mut left = BTreeMap::new();
+    while let Some(ended) = workers.join_next().await {
+        if let Ok((name, messages)) = ended
+            && !messages.is_empty()
+        {
+            left.insert(name, messages);
+        }
+    }
+    if !left.is_empty() {
+        let count: usize = left.values().map(Vec::len).sum();
+        tracing::warn!(count, "notifications wait: the next dashboard sends them");
+        parts.store.set_fact(WAITING, &serde_json::to_string(&left).unwrap_or_default());
+    }
+}
+
+/// What the dashboard before could not send, by target: taken once.
+fn left_behind(store: &Store) -> BTreeMap<String, Vec<Message>> {
+    let Some(text) = store.fact(WAITING).filter(|text| !text.is_empty()) else { return BTreeMap::new() };
+    store.set_fact(WAITING, "");
+    let mut kept: BTreeMap<String, Vec<Message>> = serde_json::from_str(&text).unwrap_or_default();
+    let oldest = Timestamp::now().plus_millis(-WAITS);
+    kept.values_mut().for_each(|messages| messages.retain(|message| message.at >= oldest));
+    kept
 }
 
 fn look(disk: &mut Disk, folder: &std::path::Path) -> Option<Incident> {
@@ -190,15 +221,15 @@ fn put(queue: &mpsc::Sender<Message>, message: Message, target: &Target, board: 
     board.change(&target.name, |last| if fits { last.waiting += 1 } else { last.dropped += 1 });
 }
 
-/// Delivers to one target, one message after the other.
+/// Delivers to one target, one message after the other; at the end, what could not be sent any more.
 async fn deliver(
     targets: Arc<Vec<Target>>,
     index: usize,
     mut queue: mpsc::Receiver<Message>,
     board: Arc<Board>,
     stop: CancellationToken,
-) {
-    let Some(target) = targets.get(index) else { return };
+) -> (String, Vec<Message>) {
+    let Some(target) = targets.get(index) else { return Default::default() };
     let mut told = 0;
     while let Some(mut message) = queue.recv().await {
         let dropped = board.of(&target.name).dropped - told;
@@ -208,8 +239,10 @@ async fn deliver(
         let outcome = tokio::select! {
             outcome = tries(target, &message) => outcome,
             () = stop.cancelled() => {
-                tracing::warn!(target_name = %target.name, "a notification was not sent: the dashboard ends");
-                return;
+                queue.close();
+                let mut left = vec![message];
+                left.extend(std::iter::from_fn(|| queue.try_recv().ok()));
+                return (target.name.clone(), left);
             }
         };
         match &outcome {
@@ -228,6 +261,7 @@ async fn deliver(
             last.last = Some((Timestamp::now(), outcome));
         });
     }
+    (target.name.clone(), Vec::new())
 }
 
 /// Three tries, with longer and longer pauses, where another try may help.

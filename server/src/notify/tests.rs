@@ -53,7 +53,7 @@ fn a_failure_waits_for_its_cause_and_not_for_ever() {
     );
     assert_eq!(topics(&told.incidents), [(Topic::Failed, Severity::Error)]);
     let message = told.incidents[0].message(app::locales::Lang::En, Some("http://box:3000/"), None);
-    assert_eq!(message.cause, Some("disk-full"));
+    assert_eq!(message.cause.as_deref(), Some("disk-full"));
     assert_eq!(message.headline, "vLLM failed");
     assert!(message.text.contains("The disk is full"), "{}", message.text);
     assert_eq!(message.link.as_deref(), Some("http://box:3000/services/vllm"));

@@ -188,6 +188,27 @@ fn a_crash_loop_is_told_and_the_floor_keeps_warnings_away() {
 }
 
 #[test]
+fn what_waits_when_the_dashboard_ends_is_sent_by_the_next_one_once() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (busy, well) = (Hook::new(&["503 Service Unavailable"]), Hook::new(&["200 OK"]));
+    let settings =
+        |port: u16| service("one", std::path::Path::new("/nowhere/at/all"), "") + &target("first", port, "");
+    let mut machine = Machine::start_in(dir, &settings(busy.port), &[]);
+    machine.post("/api/services/one/start", "");
+    assert_eq!(busy.kind(), "failed");
+    machine.terminate();
+    let machine = machine.again(&settings(well.port), &[]);
+    let got = well.next();
+    assert_eq!((&got.json["kind"], &got.json["service"]), (&"failed".into(), &"one".into()), "{}", got.body);
+    machine.post("/parts/notify/test", "target=first");
+    assert_eq!(well.kind(), "test", "nothing comes twice");
+    // And not again from the one after it.
+    let machine = machine.again(&settings(well.port), &[]);
+    machine.post("/parts/notify/test", "target=first");
+    assert_eq!(well.kind(), "test");
+}
+
+#[test]
 fn what_cannot_be_delivered_is_tried_again_and_what_is_refused_is_not() {
     let dir = tempfile::tempdir().expect("a folder");
     let elsewhere = Hook::new(&["200 OK"]);
