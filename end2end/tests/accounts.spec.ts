@@ -224,7 +224,7 @@ test("an API token is shown once, does what its role may, and is taken back", as
   const change = async (old: string, wanted: string, tokens: boolean) => {
     await page.getByLabel("Password now").fill(old);
     await page.getByLabel(/^New password/).fill(wanted);
-    await page.getByLabel("Remove my API tokens, too").setChecked(tokens);
+    await page.getByLabel("Also remove my API tokens").setChecked(tokens);
     await page.getByRole("button", { name: "Change" }).click();
     await expect(page.getByRole("status")).toContainText("The password is changed");
   };
@@ -248,7 +248,7 @@ test("whoever administers sees the tokens of others, and takes them back", async
   await expect(page.getByText("No tokens.")).toBeVisible();
   expect((await dash.ask("/api/services", { headers: { authorization: `Bearer ${token}` } })).status).toBe(401);
   await page.goto(`${dash.url}/audit?action=token-remove`);
-  await expect(page.getByRole("row", { name: /token-remove/ })).toContainText(/root\/\d+/);
+  await expect(page.getByRole("row", { name: /token-remove/ })).toContainText("root/script");
 });
 
 test("the audit tells who did what, and what was refused", async ({ page, dashboard }) => {

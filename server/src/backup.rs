@@ -151,18 +151,27 @@ fn put_in_place(
                 fs::copy(config, aside.join(SETTINGS)).map_err(told(config))?;
             }
         }
-        for name in [STORE, "services.db-wal", "services.db-shm"] {
-            swap(&state.join(name), &aside.join(name), (name == STORE).then_some(store.as_path()))?;
+        // First what may be refused: a file that is mounted by itself cannot be replaced.
+        if let Some(staged) = &staged {
+            fs::rename(staged, config).map_err(told(config))?;
         }
+        // The old store's journal must not lie beside another store.
+        swap(&state.join("services.db-wal"), &aside.join("services.db-wal"), None)?;
+        swap(&state.join("services.db-shm"), &aside.join("services.db-shm"), None)?;
+        swap(&state.join(STORE), &aside.join(STORE), Some(&store))?;
         if logs.is_dir() {
             swap(&state.join(LOGS), &aside.join(LOGS), Some(&logs))?;
         }
-        staged.as_ref().map_or(Ok(()), |staged| fs::rename(staged, config).map_err(told(config)))
+        Ok(())
     })();
     if let Err(error) = result {
         if let Some(staged) = staged {
             // It is ours alone.
             let _ = fs::remove_file(staged);
+        }
+        // A copy of what is where it was.
+        if config.is_file() && same(config, &aside.join(SETTINGS)) {
+            let _ = fs::remove_file(aside.join(SETTINGS));
         }
         // Where nothing was moved, nothing lies in it.
         return Err(match fs::remove_dir(aside) {
@@ -172,6 +181,10 @@ fn put_in_place(
     }
     drop(running);
     Ok(())
+}
+
+fn same(one: &Path, other: &Path) -> bool {
+    fs::read(one).ok().zip(fs::read(other).ok()).is_some_and(|(one, other)| one == other)
 }
 
 /// Moves what is there out of the way, and something else into its place.
@@ -266,6 +279,14 @@ mod tests {
         let error = restore(&state, &nowhere, &folder).expect_err("there is no such folder");
         assert!(error.contains("folder.toml"), "{error}");
         assert!(Store::open(&state).expect("opens").account_named("late").is_some(), "as it was");
+        // And one that cannot be replaced: a file that is mounted by itself refuses as this folder does.
+        let taken = elsewhere.path().join("taken.toml");
+        fs::create_dir(&taken).expect("made");
+        restore(&state, &taken, &folder).expect_err("it is a folder");
+        assert!(Store::open(&state).expect("opens").account_named("late").is_some(), "as it was");
+        let left = fs::read_dir(&state).expect("there").flatten().map(|e| e.file_name());
+        let left: Vec<_> = left.filter(|name| name.to_string_lossy().contains("restor")).collect();
+        assert_eq!(left.len(), 1, "what the restore that was done put aside, and no more: {left:?}");
     }
 
     #[test]

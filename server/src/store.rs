@@ -150,7 +150,9 @@ const MIGRATIONS: [&str; 6] = [
     DROP TRIGGER audit_rotates;
     ALTER TABLE audit ADD COLUMN refused INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE audit ADD COLUMN nth INTEGER NOT NULL DEFAULT 0;
-    UPDATE audit SET refused = result <> 'done', nth = id;
+    UPDATE audit SET refused = result <> 'done', nth = numbered.nth
+        FROM (SELECT id, row_number() OVER (PARTITION BY result <> 'done' ORDER BY id) AS nth FROM audit) AS numbered
+        WHERE numbered.id = audit.id;
     CREATE UNIQUE INDEX audit_nth ON audit (refused, nth);
     CREATE TRIGGER audit_stays BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit is not changed'); END;
     CREATE TRIGGER audit_rotates BEFORE DELETE ON audit

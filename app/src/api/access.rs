@@ -32,7 +32,7 @@ pub enum Refused {
     #[error("there is an account of this name")]
     Taken,
     /// It is not there.
-    #[error("there is no such account")]
+    #[error("it is not there")]
     Unknown,
     /// Without it nobody could administer.
     #[error("it is the last account that administers")]

@@ -43,6 +43,8 @@ pub struct AccessWords {
     pub tokens_text: &'static str,
     pub token_once: &'static str,
     pub no_tokens: &'static str,
+    pub all_tokens: &'static str,
+    pub their_tokens: &'static str,
     pub days: &'static str,
     pub until: &'static str,
     pub used: &'static str,
@@ -114,7 +116,7 @@ static EN: AccessWords = AccessWords {
     new_password: "New password",
     change: "Change",
     others_end: "All other sessions end.",
-    tokens_too: "Remove my API tokens, too",
+    tokens_too: "Also remove my API tokens",
     sessions: "Sessions",
     this_one: "this one",
     since: "Since",
@@ -127,6 +129,8 @@ static EN: AccessWords = AccessWords {
     tokens_text: "For scripts and monitoring: Authorization: Bearer TOKEN. A token may never do more than its account.",
     token_once: "The new token. It is shown this once:",
     no_tokens: "No tokens.",
+    all_tokens: "API tokens of all accounts",
+    their_tokens: "and remove its tokens",
     days: "Days",
     until: "Until",
     used: "Last used",
@@ -172,10 +176,16 @@ static EN: AccessWords = AccessWords {
         Said::Refused(Refused::Token) => {
             "A token has a name of 1 to 64 characters and lives 1 to 366 days.".to_owned()
         }
-        Said::Refused(Refused::Role) => "A token may not do more than its account.".to_owned(),
+        Said::Refused(Refused::Role) => {
+            "A role is viewer, operator or admin; a token may not do more than its account.".to_owned()
+        }
         Said::Refused(Refused::Many) => "An account has at most 50 tokens: remove one first.".to_owned(),
         Said::Refused(Refused::Store) => "It could not be written to the state folder.".to_owned(),
         Said::PasswordChanged => "The password is changed. All other sessions are ended.".to_owned(),
+        Said::TokensToo => {
+            "The password is changed. All other sessions are ended, and all API tokens are removed."
+                .to_owned()
+        }
         Said::Ended(count) => format!("Sessions ended: {count}."),
         Said::Removed => "Removed.".to_owned(),
         Said::Saved => "Saved.".to_owned(),
@@ -214,7 +224,7 @@ static RU: AccessWords = AccessWords {
     new_password: "Новый пароль",
     change: "Сменить",
     others_end: "Все остальные сеансы завершатся.",
-    tokens_too: "Удалить и мои токены API",
+    tokens_too: "Также удалить мои токены API",
     sessions: "Сеансы",
     this_one: "этот",
     since: "Начат",
@@ -227,6 +237,8 @@ static RU: AccessWords = AccessWords {
     tokens_text: "Для скриптов и мониторинга: Authorization: Bearer ТОКЕН. Токен не может больше, чем его учётная запись.",
     token_once: "Новый токен. Он показан только сейчас:",
     no_tokens: "Токенов нет.",
+    all_tokens: "Токены API всех учётных записей",
+    their_tokens: "и удалить токены",
     days: "Дней",
     until: "До",
     used: "Последнее обращение",
@@ -271,12 +283,16 @@ static RU: AccessWords = AccessWords {
         Said::Refused(Refused::Token) => {
             "У токена имя от 1 до 64 символов и срок от 1 до 366 дней.".to_owned()
         }
-        Said::Refused(Refused::Role) => "Токен не может больше, чем его учётная запись.".to_owned(),
+        Said::Refused(Refused::Role) => {
+            "Роль: наблюдатель, оператор или администратор; токен не может больше, чем его учётная запись."
+                .to_owned()
+        }
         Said::Refused(Refused::Many) => {
             "У учётной записи не больше 50 токенов: сначала удалите один.".to_owned()
         }
         Said::Refused(Refused::Store) => "Не удалось записать в папку состояния.".to_owned(),
         Said::PasswordChanged => "Пароль изменён. Остальные сеансы завершены.".to_owned(),
+        Said::TokensToo => "Пароль изменён. Остальные сеансы завершены, токены API удалены.".to_owned(),
         Said::Ended(count) => format!("Завершено сеансов: {count}."),
         Said::Removed => "Удалено.".to_owned(),
         Said::Saved => "Сохранено.".to_owned(),

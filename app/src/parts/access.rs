@@ -15,6 +15,8 @@ pub enum Said {
     Refused(Refused),
     /// The password is another one.
     PasswordChanged,
+    /// And the tokens are removed.
+    TokensToo,
     /// So many sessions were ended.
     Ended(usize),
     /// Something was removed.
@@ -29,6 +31,7 @@ impl Said {
         match self {
             Self::Refused(_) => "refused".to_owned(),
             Self::PasswordChanged => "password".to_owned(),
+            Self::TokensToo => "password-tokens".to_owned(),
             Self::Ended(count) => format!("ended-{count}"),
             Self::Removed => "removed".to_owned(),
             Self::Saved => "saved".to_owned(),
@@ -39,9 +42,10 @@ impl Said {
     pub fn parse(word: &str) -> Option<Self> {
         match word {
             "password" => Some(Self::PasswordChanged),
+            "password-tokens" => Some(Self::TokensToo),
             "removed" => Some(Self::Removed),
             "saved" => Some(Self::Saved),
-            _ => word.strip_prefix("ended-")?.parse().ok().map(Self::Ended),
+            _ => word.strip_prefix("ended-")?.parse().ok().filter(|count| *count < 10_000).map(Self::Ended),
         }
     }
 }
@@ -461,7 +465,7 @@ pub fn accounts(view: &AccountsView, frame: &Frame) -> String {
             </form>
         </section>
         <section>
-            <h3>{words.tokens}</h3>
+            <h3>{words.all_tokens}</h3>
             {tokens(&view.tokens, Some(words.account), words)}
         </section>
     };
@@ -501,6 +505,10 @@ fn row(it: &AccountRow, words: &'static AccessWords) -> AnyView {
                 <form method="post" action=at("/accounts")>
                     {name()}
                     <input type="password" name="password" required minlength="10" maxlength="512" autocomplete="new-password" aria-label=of(words.new_password)/>
+                    <label class="check">
+                        <input type="checkbox" name="tokens" value="1" aria-label=of(words.their_tokens)/>
+                        {words.their_tokens}
+                    </label>
                     <button type="submit" name="do" value="password" aria-label=of(words.set_password)>{words.save}</button>
                 </form>
             </td>

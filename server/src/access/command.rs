@@ -125,7 +125,7 @@ async fn done(access: &Access, of: Of) -> Result<String, String> {
         }
         Of::User(User::Password { name }) => {
             let password = new_password().map_err(|e| e.to_string())?;
-            let result = access.set_password(&name, &password, None).await;
+            let result = access.set_password(&name, &password, None, false).await;
             ("account-password", name, String::new(), result.map(|()| String::new()))
         }
         Of::User(User::Role { name, role }) => {
@@ -149,7 +149,7 @@ async fn done(access: &Access, of: Of) -> Result<String, String> {
         }
         Of::Token(Token::Remove { id }) => {
             let removed = access.remove_token(id, None);
-            let result = removed.then(String::new).ok_or(Refused::Unknown);
+            let result = removed.map(|_| String::new()).ok_or(Refused::Unknown);
             ("token-remove", id.to_string(), String::new(), result)
         }
     };

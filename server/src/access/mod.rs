@@ -422,10 +422,16 @@ impl Access {
     ///
     /// # Errors
     /// [`Refused`].
-    pub async fn set_password(&self, name: &str, password: &str, keep: Option<i64>) -> Result<(), Refused> {
+    pub async fn set_password(
+        &self,
+        name: &str,
+        password: &str,
+        keep: Option<i64>,
+        tokens: bool,
+    ) -> Result<(), Refused> {
         let account = self.account(name)?;
         let hash = self.hashed(&account.name, password).await?;
-        let done = self.store.set_password(account.id, &hash, Timestamp::now(), keep);
+        let done = self.store.set_password(account.id, &hash, Timestamp::now(), keep, tokens);
         self.tell();
         done.ok_or(Refused::Store)?.then_some(()).ok_or(Refused::Unknown)
     }
@@ -440,6 +446,7 @@ impl Access {
         old: &str,
         new: &str,
         keep: Option<i64>,
+        tokens: bool,
     ) -> Result<(), Refused> {
         // Nobody outside can use up these tries.
         self.limits()
@@ -449,7 +456,7 @@ impl Access {
         if !self.is_right(Some(account.password), old, true).await? {
             return Err(Refused::Wrong);
         }
-        self.set_password(name, new, keep).await
+        self.set_password(name, new, keep, tokens).await
     }
 
     /// Makes an API token for an account; it is told once.
@@ -489,16 +496,9 @@ impl Access {
         tokens
     }
 
-    /// Removes a token; `account` must be its owner's where it is given.
-    pub fn remove_token(&self, id: i64, account: Option<i64>) -> bool {
+    /// Removes a token: its name, where it was there; `account` must be its owner's where it is given.
+    pub fn remove_token(&self, id: i64, account: Option<i64>) -> Option<String> {
         let removed = self.store.remove_token(id, account);
-        self.tell();
-        removed
-    }
-
-    /// Removes all tokens of an account: how many.
-    pub fn remove_tokens(&self, account: i64) -> usize {
-        let removed = self.store.remove_tokens(account);
         self.tell();
         removed
     }

@@ -132,7 +132,8 @@ async fn own(
     let mut gates: Vec<(Gate, mpsc::Sender<Message>)> = Vec::new();
     let mut kept = left_behind(&parts.store);
     for (index, target) in targets.iter().enumerate() {
-        let (queue, waiting) = mpsc::channel(QUEUE);
+        // One more than may wait: what was left behind may have been that many, and one under way.
+        let (queue, waiting) = mpsc::channel(QUEUE + 1);
         for message in kept.remove(&target.name).unwrap_or_default() {
             put(&queue, message, target, &parts.board);
         }
@@ -162,19 +163,8 @@ async fn own(
         };
         let now = Timestamp::now();
         incidents.extend(story.due(now));
+        tell(&incidents, &mut gates, &targets, &parts, now);
         for ((gate, queue), target) in gates.iter_mut().zip(targets.iter()) {
-            let concerned =
-                |i: &&Incident| target.wants(i.service.as_ref().map(|(name, _)| name), i.severity);
-            for incident in incidents.iter().filter(concerned) {
-                if gate.pass(incident, now) {
-                    put(
-                        queue,
-                        incident.message(target.lang, parts.base.as_deref(), None),
-                        target,
-                        &parts.board,
-                    );
-                }
-            }
             for (count, last) in gate.due(now) {
                 let service = last.service.as_ref().and_then(|(name, _)| parts.world.service(name));
                 let state = service.map(|service| (target.lang.words().state)(&service.state).to_owned());
@@ -184,8 +174,11 @@ async fn own(
             }
         }
     }
+    // A failure whose cause is not known yet: nobody will learn it.
+    tell(&story.end(), &mut gates, &targets, &parts, Timestamp::now());
     drop(gates);
     let mut left = BTreeMap::new();
+    // What they were handed and have not taken is theirs to hand back.
     while let Some(ended) = workers.join_next().await {
         if let Ok((name, messages)) = ended
             && !messages.is_empty()
@@ -206,8 +199,32 @@ fn left_behind(store: &Store) -> BTreeMap<String, Vec<Message>> {
     store.set_fact(WAITING, "");
     let mut kept: BTreeMap<String, Vec<Message>> = serde_json::from_str(&text).unwrap_or_default();
     let oldest = Timestamp::now().plus_millis(-WAITS);
+    let count = |kept: &BTreeMap<String, Vec<Message>>| kept.values().map(Vec::len).sum::<usize>();
+    let before = count(&kept);
     kept.values_mut().for_each(|messages| messages.retain(|message| message.at >= oldest));
+    let old = before - count(&kept);
+    if old > 0 {
+        tracing::warn!(count = old, "notifications that waited for more than a day are not sent any more");
+    }
     kept
+}
+
+/// Puts incidents into the queues of those targets that want to know of them.
+fn tell(
+    incidents: &[Incident],
+    gates: &mut [(Gate, mpsc::Sender<Message>)],
+    targets: &[Target],
+    parts: &Parts,
+    now: Timestamp,
+) {
+    for ((gate, queue), target) in gates.iter_mut().zip(targets) {
+        let concerned = |i: &&Incident| target.wants(i.service.as_ref().map(|(name, _)| name), i.severity);
+        for incident in incidents.iter().filter(concerned) {
+            if gate.pass(incident, now) {
+                put(queue, incident.message(target.lang, parts.base.as_deref(), None), target, &parts.board);
+            }
+        }
+    }
 }
 
 fn look(disk: &mut Disk, folder: &std::path::Path) -> Option<Incident> {

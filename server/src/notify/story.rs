@@ -141,6 +141,11 @@ impl Story {
         due.filter_map(|(name, known)| known.flush(name)).collect()
     }
 
+    /// All that waits: there is nothing more to wait for.
+    pub fn end(&mut self) -> Vec<Incident> {
+        self.known.iter_mut().filter_map(|(name, known)| known.flush(name)).collect()
+    }
+
     /// In how many milliseconds the next is due.
     pub fn next_ms(&self, now: Timestamp) -> Option<u64> {
         let waits = self.known.values().filter_map(|known| known.pending.as_ref());

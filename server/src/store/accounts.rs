@@ -200,7 +200,14 @@ impl Store {
     }
 
     /// Sets a password and ends all sessions but `keep`; devices are forgotten, too.
-    pub fn set_password(&self, id: i64, password: &str, now: Timestamp, keep: Option<i64>) -> Option<bool> {
+    pub fn set_password(
+        &self,
+        id: i64,
+        password: &str,
+        now: Timestamp,
+        keep: Option<i64>,
+        tokens: bool,
+    ) -> Option<bool> {
         self.with("set_password", |c| {
             let change = c.unchecked_transaction()?;
             let changed = change.execute(
@@ -209,6 +216,9 @@ impl Store {
             )?;
             change.execute("DELETE FROM session WHERE account = ?1 AND id IS NOT ?2", params![id, keep])?;
             change.execute("DELETE FROM device WHERE account = ?1", [id])?;
+            if tokens {
+                change.execute("DELETE FROM token WHERE account = ?1", [id])?;
+            }
             change.commit()?;
             Ok(changed == 1)
         })
@@ -391,21 +401,13 @@ impl Store {
         .unwrap_or_default()
     }
 
-    /// Removes a token; `account` must be its owner's where it is given.
-    pub fn remove_token(&self, id: i64, account: Option<i64>) -> bool {
+    /// Removes a token: its name, where it was there; `account` must be its owner's where it is given.
+    pub fn remove_token(&self, id: i64, account: Option<i64>) -> Option<String> {
         self.with("remove_token", |c| {
-            c.execute(
-                "DELETE FROM token WHERE id = ?1 AND (?2 IS NULL OR account = ?2)",
-                params![id, account],
-            )
+            let statement = "DELETE FROM token WHERE id = ?1 AND (?2 IS NULL OR account = ?2) RETURNING name";
+            c.query_row(statement, params![id, account], |r| r.get(0)).optional()
         })
-        .is_some_and(|rows| rows == 1)
-    }
-
-    /// Removes all tokens of an account: how many.
-    pub fn remove_tokens(&self, account: i64) -> usize {
-        self.with("remove_tokens", |c| c.execute("DELETE FROM token WHERE account = ?1", [account]))
-            .unwrap_or(0)
+        .flatten()
     }
 }
 
@@ -451,7 +453,7 @@ mod tests {
         session(&[3; 32], b);
         store.add_device(&[7; 32], a, at(5));
         assert!(store.knows_device(&[7; 32], a) && !store.knows_device(&[7; 32], b));
-        store.set_password(a, "new", at(6), Some(second));
+        store.set_password(a, "new", at(6), Some(second), false);
         assert!(store.session_of(&[1; 32]).is_none() && store.session_of(&[2; 32]).is_some());
         assert!(!store.knows_device(&[7; 32], a), "an attacker's browser is forgotten, too");
         assert!(!store.end_session(second, Some(b)), "another's");

@@ -142,6 +142,29 @@ mod tests {
     }
 
     #[test]
+    fn rows_of_before_are_counted_by_their_kind() {
+        let mut connection = rusqlite::Connection::open_in_memory().expect("opens");
+        for step in &super::super::MIGRATIONS[..5] {
+            connection.execute_batch(step).expect("an earlier version");
+        }
+        connection.pragma_update(None, "user_version", 5).expect("written");
+        for n in 0..30 {
+            let result = if n % 10 == 0 { "done" } else { "refused: signed out" };
+            let row = "INSERT INTO audit (at_ms, who, role, address, action, target, result, detail) VALUES (?1, '', '', '', '', '', ?2, '')";
+            connection.execute(row, params![n, result]).expect("written");
+        }
+        super::super::migrate(&mut connection).expect("brought up to date");
+        let counts =
+            "SELECT refused, min(nth), max(nth), count(*) FROM audit GROUP BY refused ORDER BY refused";
+        let mut counts = connection.prepare(counts).expect("read");
+        let counts =
+            counts.query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?))).expect("read");
+        let counts: Vec<(bool, i64, i64, i64)> = counts.collect::<Result<_, _>>().expect("read");
+        assert_eq!(counts, [(false, 1, 3, 3), (true, 1, 27, 27)]);
+        assert!(connection.execute("UPDATE audit SET who = 'x'", []).is_err(), "as before");
+    }
+
+    #[test]
     fn refusals_do_not_drive_out_what_was_done() {
         let dir = tempfile::tempdir().expect("a folder");
         let store = Store::open(dir.path()).expect("opens");

@@ -53,9 +53,12 @@ impl Control for FleetControl {
         }
         // Taken is taken: should this dashboard end before it is done, the next one does it.
         let taken = (verb, Timestamp::now());
+        let before = self.0.store.pending(service, taken.1);
         self.0.store.set_pending(service, taken);
-        let sent = self.0.send(service, Mail::Command(verb, taken.1));
-        sent.inspect_err(|_| self.0.store.carried_out(service, taken))?;
+        self.0.send(service, Mail::Command(verb, taken.1)).inspect_err(|_| match before {
+            Some(before) => self.0.store.set_pending(service, before),
+            None => self.0.store.carried_out(service, taken),
+        })?;
         let wish = if verb == Verb::Stop { Wish::Stopped } else { Wish::Running };
         Ok(Service { wish, ..Fleet::dated(&now, Timestamp::now()) })
     }

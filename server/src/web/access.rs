@@ -77,8 +77,15 @@ fn back(text: &str) -> &str {
         && !text.starts_with("//")
         && !text.contains(['\\', '\r', '\n', '\t', '\0'])
         && !text.starts_with("/login")
+        && !leaves(text)
         && text.len() <= 2000;
     if ours { text } else { "/" }
+}
+
+/// It has a step upwards, which a browser takes before it asks: below a base path that leads to a neighbour.
+fn leaves(text: &str) -> bool {
+    let path = text.split(['?', '#']).next().unwrap_or_default().to_ascii_lowercase().replace("%2e", ".");
+    path.split('/').any(|step| step == "." || step == "..")
 }
 
 const fn status(refused: &Refused) -> StatusCode {
@@ -129,7 +136,7 @@ impl Where {
 
 fn cookie(name: &str, value: &str, age: Option<u64>, client: Client) -> Option<HeaderValue> {
     // Cookies whose name begins with `__Host-` are for the whole host, or they are none.
-    let (path, secure) = if client.secure { ("/".to_owned(), "; Secure") } else { (at("/"), "") };
+    let (path, secure) = if client.secure { ("/", "; Secure") } else { (page::cookie_path(), "") };
     let age = age.map(|seconds| format!("; Max-Age={seconds}")).unwrap_or_default();
     HeaderValue::from_str(&format!("{name}={value}; Path={path}; HttpOnly; SameSite=Strict{secure}{age}"))
         .ok()
@@ -296,9 +303,10 @@ fn done(page: &str, news: &Said) -> Response {
     Redirect::to(&at(format!("{page}?said={}", news.word()))).into_response()
 }
 
-/// What an address says was done.
-fn said(fields: &Fields) -> Option<Said> {
-    Said::parse(field(fields, "said"))
+/// What an address says was done, where it was one of our own forms that led to it.
+fn said(fields: &Fields, headers: &HeaderMap) -> Option<Said> {
+    let ours = headers.get("sec-fetch-site").is_none_or(|site| site == "same-origin");
+    Said::parse(field(fields, "said")).filter(|_| ours)
 }
 
 /// What became of a form about one's own account.
@@ -318,7 +326,7 @@ fn own(site: &Site) -> Result<(i64, Option<i64>), Refused> {
 
 /// `GET /account`
 pub async fn account(site: Site, Query(fields): Query<Fields>, headers: HeaderMap) -> Response {
-    document(StatusCode::OK, account_page(&site, &headers, None, said(&fields)))
+    document(StatusCode::OK, account_page(&site, &headers, None, said(&fields, &headers)))
 }
 
 /// `POST /account/password`
@@ -326,18 +334,18 @@ pub async fn password(site: Site, headers: HeaderMap, Form(fields): Form<Fields>
     let name = site.caller().name.clone();
     site.caller().does("account-password", name.clone(), "");
     let result = match own(&site) {
-        Ok((account, keep)) => {
+        Ok((_, keep)) => {
             let (old, new) = (field(&fields, "old"), field(&fields, "new"));
-            let changed = site.access.change_password(&name, old, new, keep).await;
-            if changed.is_ok() && field(&fields, "tokens") == "1" {
-                let count = site.access.remove_tokens(account);
-                site.caller().does("token-remove", name.clone(), format!("all {count}"));
+            let tokens = ticked(&fields, "tokens");
+            if tokens {
+                site.caller().does("token-remove", name.clone(), "all");
             }
-            changed
+            site.access.change_password(&name, old, new, keep, tokens).await.map(|()| tokens)
         }
         Err(why) => Err(why),
     };
-    answered(&site, &headers, result.map(|()| Said::PasswordChanged))
+    let news = |tokens| if tokens { Said::TokensToo } else { Said::PasswordChanged };
+    answered(&site, &headers, result.map(news))
 }
 
 /// `POST /account/sessions`
@@ -352,19 +360,29 @@ pub async fn sessions(site: Site, headers: HeaderMap, Form(fields): Form<Fields>
                 Err(Refused::Unknown)
             }
         }
-        Err(_) => Ok(Said::Ended(site.access.end_sessions(account, keep))),
+        Err(_) if which == "others" => Ok(Said::Ended(site.access.end_sessions(account, keep))),
+        Err(_) => Err(Refused::Unknown),
     });
     answered(&site, &headers, result)
+}
+
+fn ticked(fields: &Fields, name: &str) -> bool {
+    field(fields, name) == "1"
+}
+
+/// Takes a token of an account away, and writes down which it was.
+fn removed_token(site: &Site, owner: &str, account: i64, id: &str) -> Result<Said, Refused> {
+    let removed = id.parse().ok().and_then(|id| site.access.remove_token(id, Some(account)));
+    let name: String = removed.clone().unwrap_or_else(|| id.chars().take(20).collect());
+    site.caller().does("token-remove", format!("{owner}/{name}"), "");
+    removed.map(|_| Said::Removed).ok_or(Refused::Unknown)
 }
 
 /// `POST /account/tokens`
 pub async fn tokens(site: Site, headers: HeaderMap, Form(fields): Form<Fields>) -> Response {
     if let Some(id) = fields.get("remove") {
-        site.caller().does("token-remove", id.clone(), "");
-        let result = own(&site).and_then(|(account, _)| {
-            let removed = id.parse().is_ok_and(|id| site.access.remove_token(id, Some(account)));
-            removed.then_some(Said::Removed).ok_or(Refused::Unknown)
-        });
+        let result =
+            own(&site).and_then(|(account, _)| removed_token(&site, &site.caller().name, account, id));
         return answered(&site, &headers, result);
     }
     let name = field(&fields, "name").trim();
@@ -402,7 +420,7 @@ fn accounts_page(site: &Site, headers: &HeaderMap, asking: Option<String>, news:
 
 /// `GET /accounts`
 pub async fn accounts(site: Site, Query(fields): Query<Fields>, headers: HeaderMap) -> Response {
-    document(StatusCode::OK, accounts_page(&site, &headers, None, said(&fields)))
+    document(StatusCode::OK, accounts_page(&site, &headers, None, said(&fields, &headers)))
 }
 
 /// `POST /accounts`
@@ -427,7 +445,12 @@ pub async fn change_account(site: Site, headers: HeaderMap, Form(fields): Form<F
             does("account-password", "");
             let mine = name.eq_ignore_ascii_case(&site.caller().name);
             let keep = own(&site).ok().and_then(|(_, session)| session).filter(|_| mine);
-            site.access.set_password(name, field(&fields, "password"), keep).await.map(|()| Said::Saved)
+            let tokens = ticked(&fields, "tokens");
+            if tokens {
+                does("token-remove", "all");
+            }
+            let set = site.access.set_password(name, field(&fields, "password"), keep, tokens).await;
+            set.map(|()| if mine && !tokens { Said::PasswordChanged } else { Said::Saved })
         }
         "sign-out" => {
             does("sessions-end", "all");
@@ -448,13 +471,8 @@ pub async fn change_account(site: Site, headers: HeaderMap, Form(fields): Form<F
             site.access.remove_account(name).map(|()| Said::Removed)
         }
         "token-remove" => {
-            let token = field(&fields, "token");
-            site.caller().does("token-remove", format!("{name}/{token}"), "");
-            let removed = site
-                .access
-                .account(name)
-                .map(|it| token.parse().is_ok_and(|token| site.access.remove_token(token, Some(it.id))));
-            removed.and_then(|removed| removed.then_some(Said::Removed).ok_or(Refused::Unknown))
+            let account = site.access.account(name);
+            account.and_then(|it| removed_token(&site, &it.name, it.id, field(&fields, "token")))
         }
         other => {
             let allowed = "add, role, password, sign-out, remove, remove-really or token-remove";
@@ -573,6 +591,11 @@ mod tests {
             "javascript:1",
         ] {
             assert_eq!(back(foreign), "/", "{foreign}");
+        }
+        for upwards in
+            ["/..", "/../other", "/a/../../other", "/%2e%2e/other", "/%2E./other", "/./x", "/a/.%2e?x"]
+        {
+            assert_eq!(back(upwards), "/", "{upwards}");
         }
         assert_eq!(
             sign_in_address("/services/vllm?run=1&q=a"),

@@ -116,13 +116,8 @@ fn note(
         deeds = caller.deeds();
     }
     let status = response.status();
-    let refused_form = response
-        .headers()
-        .get(header::LOCATION)
-        .and_then(|to| to.to_str().ok())
-        .is_some_and(|to| to.contains("__err="));
-    let result = if status.is_client_error() || status.is_server_error() || refused_form {
-        let reason = response.extensions().get::<Reason>().map(|reason| reason.0.clone());
+    let reason = response.extensions().get::<Reason>().map(|reason| reason.0.clone());
+    let result = if status.is_client_error() || status.is_server_error() || reason.is_some() {
         format!("refused: {}", reason.unwrap_or_else(|| status.to_string()))
     } else if response.extensions().get::<SignedOut>().is_some() {
         "refused: sign in first".to_owned()
@@ -202,7 +197,10 @@ fn refusal(
         return response;
     }
     let mut response = if fresh {
-        let detail = "there is no account yet: open /setup in a browser, or run `server user add`";
+        let detail = format!(
+            "there is no account yet: open {} in a browser, or run `server user add`",
+            app::at("/setup")
+        );
         Problem::new(StatusCode::UNAUTHORIZED, "Not set up", detail).into_response()
     } else {
         Problem::from(error.clone()).into_response()

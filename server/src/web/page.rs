@@ -7,7 +7,7 @@ use app::api::ApiError;
 use app::locales::Lang;
 use app::model::{Explained, Level, LevelCounts, ServiceName, Stream};
 use app::parts::view::{LogFilter, LogPane, LogsView};
-use app::{Boot, LogView, Parts, Route, Theme, at};
+use app::{Boot, LogView, Parts, Route, Theme, at, base};
 use axum::Form;
 use axum::body::Body;
 use axum::extract::Path;
@@ -311,6 +311,11 @@ fn accepted(headers: &HeaderMap) -> Lang {
     best.map_or_else(Lang::default, |(_, lang)| lang)
 }
 
+/// Where our cookies are sent: with a slash at its end, the page at the base itself would not get them.
+pub fn cookie_path() -> &'static str {
+    if base().is_empty() { "/" } else { base() }
+}
+
 /// The form of the switches in the header.
 #[derive(Debug, Deserialize)]
 pub struct Preferences {
@@ -335,7 +340,7 @@ pub async fn preferences(headers: HeaderMap, Form(wanted): Form<Preferences>) ->
     let log = wanted.log.as_deref().map(|words| LogView::parse(words).words("."));
     let log = log.as_deref().map(|words| ("log", words));
     for (name, value) in [lang, theme, log].into_iter().flatten() {
-        let path = at("/");
+        let path = cookie_path();
         if let Ok(value) =
             HeaderValue::from_str(&format!("{name}={value}; Path={path}; Max-Age=31536000; SameSite=Strict"))
         {
@@ -348,35 +353,40 @@ pub async fn preferences(headers: HeaderMap, Form(wanted): Form<Preferences>) ->
 /// Server functions: the same control, the same caller. What they refuse is told with its own status, and to the audit.
 pub async fn server_function(site: Site, request: Request<Body>) -> Response {
     let (control, caller) = (site.control.clone(), site.caller().clone());
+    let asking = caller.clone();
     let response = leptos_axum::handle_server_fns_with_context(
         move || {
             provide_context(control.clone());
-            provide_context(caller.clone());
+            provide_context(asking.clone());
         },
         request,
     )
     .await
     .into_response();
-    // A form without JavaScript is sent back to where it came from, with the error in the address.
-    let told = response.headers().get(header::LOCATION).and_then(|to| to.to_str().ok());
-    if let Some(error) = told.and_then(|to| refusal(to.split_once('?').map(|(_, query)| query))) {
-        let mut response = response;
-        response.extensions_mut().insert(Reason(error.to_string()));
-        return response;
-    }
-    if response.status() != StatusCode::INTERNAL_SERVER_ERROR {
-        return response;
-    }
     let (mut parts, body) = response.into_parts();
-    let body = axum::body::to_bytes(body, super::BODY_LIMIT).await.unwrap_or_default();
-    if let Ok(error) = serde_json::from_slice::<ApiError>(&body) {
-        parts.status = match error {
-            // The control has no such error: the fields of the form were not understood.
-            ApiError::Transport { .. } => StatusCode::BAD_REQUEST,
-            _ => status_of(&error).0,
-        };
-        parts.extensions.insert(Reason(error.to_string()));
+    // A browser that does not tell where it came from is sent to the beginning.
+    if parts.headers.get(header::LOCATION).is_some_and(|to| to == "/")
+        && let Ok(to) = HeaderValue::from_str(&at("/"))
+    {
+        parts.headers.insert(header::LOCATION, to);
     }
+    // Of what became of it nothing is believed but this: an address that leads back may be the client's own words.
+    if !parts.headers.contains_key(server_fn::error::SERVER_FN_ERROR_HEADER) {
+        return Response::from_parts(parts, body);
+    }
+    let body = axum::body::to_bytes(body, super::BODY_LIMIT).await.unwrap_or_default();
+    let error = serde_json::from_slice::<ApiError>(&body);
+    if parts.status == StatusCode::INTERNAL_SERVER_ERROR {
+        parts.status = match &error {
+            // It was never begun: the fields of the form were not understood.
+            Ok(ApiError::Transport { .. }) if caller.deeds().is_empty() => StatusCode::BAD_REQUEST,
+            Ok(error) => status_of(error).0,
+            Err(_) => parts.status,
+        };
+    }
+    parts
+        .extensions
+        .insert(Reason(error.map_or_else(|_| parts.status.to_string(), |error| error.to_string())));
     parts.headers.remove(header::CONTENT_LENGTH);
     Response::from_parts(parts, Body::from(body))
 }

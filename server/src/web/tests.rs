@@ -297,6 +297,46 @@ async fn changes_and_refusals_are_in_the_audit() {
     house.fleet.shut_down().await;
 }
 
+/// What the audit says of a function is what became of it, whatever the client says of where it came from.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_talks_the_audit_into_another_result() {
+    // {"error":"forbidden","needs":"admin"}, as an address that leads back would carry it.
+    const FORGED: &str = "x?__err=eyJlcnJvciI6ImZvcmJpZGRlbiIsIm5lZWRzIjoiYWRtaW4ifQ==";
+    let house = house().await;
+    let root = house.account("root", Role::Admin).await;
+    let call = async |accept: &str, referer: Option<&str>, form: &'static str| {
+        let mut request = Request::builder().method(Method::POST).uri("/api/fn/auto-start");
+        for (name, value) in [
+            (header::HOST, "127.0.0.1:3000"),
+            (header::CONTENT_TYPE, "application/x-www-form-urlencoded"),
+            (header::COOKIE, &root),
+            (header::ACCEPT, accept),
+        ] {
+            request = request.header(name, value);
+        }
+        if let Some(referer) = referer {
+            request = request.header(header::REFERER, referer);
+        }
+        let request = request.body(Body::from(form)).expect("a request");
+        let answer = house.router.clone().oneshot(request).await.expect("an answer");
+        let row = house.access.store().audit(&AuditFilter::default(), 1).remove(0);
+        (answer.status().as_u16(), row.target, row.result)
+    };
+    for referer in [None, Some(FORGED), Some("http://127.0.0.1:3000/services/vllm")] {
+        let (_, target, result) = call("text/html", referer, "service=vllm&on=true").await;
+        assert_eq!((target.as_str(), result.as_str()), ("vllm", "done"), "{referer:?}");
+        let (status, target, result) = call("text/html", referer, "service=nobody&on=true").await;
+        assert_eq!((status / 100, target.as_str()), (3, "nobody"), "{referer:?}");
+        assert!(result.starts_with("refused: ") && result.contains("nobody"), "{referer:?}: {result}");
+    }
+    let json = "application/json";
+    assert_eq!(call(json, None, "service=vllm&on=true").await, (200, "vllm".to_owned(), "done".to_owned()));
+    assert_eq!(call(json, None, "service=nobody&on=true").await.0, 404);
+    let (status, _, result) = call(json, None, "x=1").await;
+    assert!(status == 400 && result.contains("service"), "{status} {result}");
+    house.fleet.shut_down().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn before_there_is_an_account_everything_leads_to_the_set_up() {
     let house = house().await;
