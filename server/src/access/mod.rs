@@ -9,7 +9,7 @@ mod secret;
 
 pub use command::command;
 
-use crate::store::{Account, NewSession, SessionRow, Store, TokenRow};
+use crate::store::{Account, NewSession, SessionRow, Store, StoreTrouble, TokenRow};
 use app::api::{AuditRow, Caller, Refused, Role};
 use app::model::Timestamp;
 use limits::Limits;
@@ -202,7 +202,7 @@ impl Access {
             Key::Open => (Caller::new("local", Role::Admin), None, None),
             Key::Token(hash) => {
                 let (token, owner) = self.store.token_of(&hash)?;
-                if now >= token.expires {
+                if now >= token.expires || token.created > now.plus_millis(AHEAD_MS) {
                     return None;
                 }
                 self.store.touch_token(&token, now);
@@ -292,6 +292,10 @@ impl Access {
         now: Timestamp,
     ) -> Result<Entry, Refused> {
         let account = self.store.account_named(name);
+        if account.is_none() && self.store.wrong().is_some_and(StoreTrouble::hides) {
+            // Not a wrong password: nobody can be known now.
+            return Err(Refused::Store);
+        }
         let device = from.device.map(hash_of);
         let known = account.as_ref().zip(device).filter(|(a, device)| self.store.knows_device(device, a.id));
         let known = known.map(|(_, device)| device);
@@ -558,8 +562,13 @@ impl Access {
     }
 }
 
+/// What was made or used so long after now was so by a clock that was wrong: it would live as long as that clock was ahead.
+const AHEAD_MS: i64 = 24 * 3_600_000;
+
 fn is_over(session: &SessionRow, now: Timestamp) -> bool {
-    now >= session.created.plus_millis(ABSOLUTE_MS) || now >= session.seen.plus_millis(IDLE_MS)
+    session.created.max(session.seen) > now.plus_millis(AHEAD_MS)
+        || now >= session.created.plus_millis(ABSOLUTE_MS)
+        || now >= session.seen.plus_millis(IDLE_MS)
 }
 
 /// Whether an account can have this name.
