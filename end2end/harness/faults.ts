@@ -1,7 +1,8 @@
 // What can happen to a machine under a dashboard: an engine that hangs, a store that somebody else holds, a clock that jumps.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import http from "node:http";
 import { dirname, join } from "node:path";
 import type { Dashboard } from "./dashboard.ts";
 import { socket } from "./docker.ts";
@@ -52,4 +53,18 @@ export class Clock {
   jump(seconds: number) {
     writeFileSync(this.file, `${seconds < 0 ? "-" : "+"}${Math.abs(seconds)}`);
   }
+  remove() {
+    rmSync(this.file, { force: true });
+  }
+}
+
+/** Requests that are begun and not ended: the simulated vLLM keeps a megabyte of each. */
+export function fill(port: number, requests: number): http.ClientRequest[] {
+  return Array.from({ length: requests }, () => {
+    const headers = { "content-length": 1 << 20 };
+    const request = http.request({ host: "127.0.0.1", port, method: "POST", path: "/sim/write?stream=stdout", headers, agent: false });
+    request.on("error", () => undefined);
+    request.write(Buffer.alloc((1 << 20) - 1, "x"));
+    return request;
+  });
 }

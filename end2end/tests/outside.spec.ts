@@ -1,8 +1,8 @@
 // What others do to a container of ours: they remove it, rename it, put another in its place, or let it run out of memory. What
 // the page says is true, no line is doubled, and the next start works or says why not.
-import http from "node:http";
 import { INSTANT, SLOW, type Dashboard } from "../harness/dashboard.ts";
 import { docker, inspect, unique } from "../harness/docker.ts";
+import { fill } from "../harness/faults.ts";
 import { sleep, until } from "../harness/net.ts";
 import { expect, open, test } from "./fixtures.ts";
 
@@ -109,16 +109,6 @@ test("somebody else takes its name: that one is shown as somebody else's, and le
   expect((await inspect(dash.container))?.Config.Cmd).toEqual(["serve", "Other/Model"]);
   expect((await inspect(dash.container))?.Id).toBe(id);
 });
-
-/** Bodies that are begun and not ended: the program keeps what came. */
-function fill(port: number, requests: number) {
-  return Array.from({ length: requests }, () => {
-    const request = http.request({ host: "127.0.0.1", port, method: "POST", path: "/sim/write?stream=stdout", headers: { "content-length": 1 << 20 }, agent: false });
-    request.on("error", () => undefined);
-    request.write(Buffer.alloc((1 << 20) - 1, "x"));
-    return request;
-  });
-}
 
 test("a container that the kernel ends for its memory has failed for that, and not for being killed", async ({ page, dashboard }) => {
   test.slow();

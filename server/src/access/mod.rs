@@ -562,11 +562,11 @@ impl Access {
     }
 }
 
-/// What was made or used so long after now was so by a clock that was wrong: it would live as long as that clock was ahead.
+/// What was made so long after now was made by a clock that was wrong: it would live as long as that clock was ahead.
 const AHEAD_MS: i64 = 24 * 3_600_000;
 
 fn is_over(session: &SessionRow, now: Timestamp) -> bool {
-    session.created.max(session.seen) > now.plus_millis(AHEAD_MS)
+    session.created > now.plus_millis(AHEAD_MS)
         || now >= session.created.plus_millis(ABSOLUTE_MS)
         || now >= session.seen.plus_millis(IDLE_MS)
 }

@@ -58,8 +58,14 @@ impl House {
     fn is_closed(&self) {
         let nobody = |path: &str| self.machine.get(path);
         assert_eq!(nobody("/api/services").status, 401);
-        assert_eq!(self.machine.ask("GET", "/api/services", &[("Cookie", &format!("{}x", self.cookie))], "").status, 401);
-        assert_eq!(self.machine.ask("GET", "/api/services", &[("Authorization", "Bearer services_x")], "").status, 401);
+        assert_eq!(
+            self.machine.ask("GET", "/api/services", &[("Cookie", &format!("{}x", self.cookie))], "").status,
+            401
+        );
+        assert_eq!(
+            self.machine.ask("GET", "/api/services", &[("Authorization", "Bearer services_x")], "").status,
+            401
+        );
         assert!(nobody("/setup").head.contains("location: /\r\n"), "there is nothing to set up");
         let body = format!("code=AAAA-BBBB-CCCC-DDDD&name=eve&password={}", PASSWORD.replace(' ', "+"));
         assert!(entry(&self.machine.post("/setup", &body)).is_none());
@@ -83,7 +89,8 @@ fn sign_in(machine: &Machine, password: &str) -> Answer {
 fn entry(answer: &Answer) -> Option<String> {
     let cookies = answer.head.lines().filter_map(|line| line.strip_prefix("set-cookie: "));
     let mut pairs = cookies.filter_map(|cookie| cookie.split(';').next());
-    let session = pairs.find(|pair| pair.starts_with("services-") && !pair.contains("device") && !pair.ends_with('='))?;
+    let session = pairs
+        .find(|pair| pair.starts_with("services-") && !pair.contains("device") && !pair.ends_with('='))?;
     Some(session.to_owned())
 }
 
@@ -103,7 +110,8 @@ fn refusal(dir: &Path) -> String {
 
 fn left(dir: &Path) -> Vec<String> {
     let names = fs::read_dir(dir.join("state")).expect("there").flatten();
-    let mut names: Vec<String> = names.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    let mut names: Vec<String> =
+        names.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     names.sort();
     names
 }
@@ -131,7 +139,9 @@ fn a_locked_store_keeps_nobody_from_managing_services_and_loses_nothing() {
     until("the run has its number", || house.service()["run"].is_u64().then_some(()));
     assert!(entry(&sign_in(&house.machine, PASSWORD)).is_some());
     let audit = house.ask("GET", "/api/audit").body;
-    let done = |action: &str| audit.lines().filter(|line| line.contains(&format!("\"{action}\"")) && line.contains("done")).count();
+    let done = |action: &str| {
+        audit.lines().filter(|line| line.contains(&format!("\"{action}\"")) && line.contains("done")).count()
+    };
     assert!(done("start") >= 2 && done("stop") >= 1, "what was done meanwhile is in the audit: {audit}");
     house.is_sound();
 
@@ -268,7 +278,16 @@ fn a_dashboard_that_is_killed_at_any_moment_of_its_first_start_starts_the_next_t
         }
         let listed = command(&fresh, ONE, &[]).args(["user", "list"]).output().expect("run");
         assert!(listed.status.success(), "round {round}: {}", String::from_utf8_lossy(&listed.stderr));
-        let known = ["lock", "services.db", "services.db.made", "services.toml", "services.db-wal", "services.db-shm", "logs", "processes"];
+        let known = [
+            "lock",
+            "services.db",
+            "services.db.made",
+            "services.toml",
+            "services.db-wal",
+            "services.db-shm",
+            "logs",
+            "processes",
+        ];
         for name in left(&fresh) {
             assert!(known.contains(&name.as_str()), "round {round} left {name}");
         }

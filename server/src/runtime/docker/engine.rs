@@ -382,9 +382,20 @@ fn away_reason(failed: Failed) -> UnreachableReason {
     match failed {
         Failed::Away(reason) => reason,
         Failed::Server { message, status } => {
-            UnreachableReason::Garbage { detail: format!("{status}: {message}") }
+            let detail = too_new(&message).unwrap_or_else(|| format!("{status}: {message}"));
+            UnreachableReason::Garbage { detail }
         }
     }
+}
+
+/// An engine of tomorrow that speaks no version of the API that is spoken here says so in words: what is needed then.
+fn too_new(message: &str) -> Option<String> {
+    let (_, least) = message.split_once("too old. Minimum supported API version is ")?;
+    let least: String = least.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
+    let least = least.trim_end_matches('.');
+    Some(format!(
+        "it is an engine that speaks its API from version {least} on, and this Services up to {API_DEFAULT_VERSION}. A newer Services is needed, or an older engine"
+    ))
 }
 
 /// Finds the system's own error below what the client wraps around it.
