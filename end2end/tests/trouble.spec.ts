@@ -2,13 +2,14 @@
 // comes in who may not, and afterwards all is as it was.
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { INSTANT, type Dashboard } from "../harness/dashboard.ts";
 import { docker } from "../harness/docker.ts";
 import { Clock, CLOCK_LIBRARY, holdStore } from "../harness/faults.ts";
 import { until } from "../harness/net.ts";
+import { filed, send } from "../harness/settings.ts";
 import { expect, open, test } from "./fixtures.ts";
 
 const run = promisify(execFile);
@@ -38,8 +39,6 @@ test("a state folder without room: services are managed, nobody new comes in, an
   const state = join(dash.folder, "state");
   await run("mount", ["-t", "tmpfs", "-o", "size=4m,mode=700", "none", state]);
   try {
-    const toml = '# mine\n[[service]]\nname = "vllm" # the one\ngpu_memory_utilization = 0.5 # half\n';
-    await writeFile(join(state, "services.toml"), toml);
     await dash.up();
     const { session = "" } = await signIn(dash);
     expect(session).not.toBe("");
@@ -51,12 +50,6 @@ test("a state folder without room: services are managed, nobody new comes in, an
     await until("not ready", 20_000, async () => (await dash.ask("/readyz")).status === 503);
     expect((await dash.ask("/readyz")).body).toContain("the disk is full");
     await does(dash, session, "stop");
-    const form = new URLSearchParams({ GPU_MEMORY_UTILIZATION: "0.7" }).toString();
-    const saved = await dash.ask("/parts/settings/vllm", { method: "POST", headers: { cookie: session, origin: dash.url, "content-type": "application/x-www-form-urlencoded" }, body: form });
-    expect(saved.body).not.toContain("Saved.");
-    expect(await dash.toml(), "the file is the old one, whole").toBe(toml);
-    expect((await readdir(state)).filter((name) => name.endsWith(".new"))).toEqual([]);
-
     await rm(join(state, "other"));
     await until("ready again", 20_000, async () => (await dash.ask("/readyz")).status === 200);
     expect((await signIn(dash)).session).toBeDefined();
@@ -76,24 +69,33 @@ test("a state folder without room: services are managed, nobody new comes in, an
   }
 });
 
-test("settings in a folder that can only be read: a save says so, and the service goes on", async ({ dashboard }) => {
-  const dash = await dashboard({ image: INSTANT });
+test("settings in a folder without room, or that can only be read: a save says so, and leaves the file whole", async ({ dashboard }) => {
+  test.slow();
+  const { dash, text } = await filed(dashboard);
   await dash.down();
   const folder = join(dash.folder, "settings");
   await mkdir(folder);
-  await run("mount", ["-t", "tmpfs", "-o", "size=1m", "none", folder]);
+  await run("mount", ["-t", "tmpfs", "-o", "size=64k", "none", folder]);
   try {
-    const toml = '# mine\n[[service]]\nname = "vllm"\n';
-    await writeFile(join(folder, "services.toml"), toml);
-    await run("mount", ["-o", "remount,ro", folder]);
+    await writeFile(join(folder, "services.toml"), text);
     dash.env["SERVICES_CONFIG"] = join(folder, "services.toml");
     await dash.up();
-    const headers = { origin: dash.url, "content-type": "application/x-www-form-urlencoded" };
-    const saved = await dash.ask("/parts/settings/vllm", { method: "POST", headers, body: "GPU_MEMORY_UTILIZATION=0.7" });
-    expect(saved.body).not.toContain("Saved.");
-    expect(saved.body).toContain("Read-only file system");
-    expect(await readdir(folder)).toEqual(["services.toml"]);
+    const save = async () => (await send(dash, { GPU_MEMORY_UTILIZATION: "0.7" })).body;
+    const same = async () => {
+      expect(await readFile(join(folder, "services.toml"), "utf8"), "the old one, whole").toBe(text);
+      expect((await readdir(folder)).filter((name) => name.includes(".new"))).toEqual([]);
+    };
+    await writeFile(join(folder, "other"), Buffer.alloc(128 << 10)).catch(() => undefined);
+    expect(await save()).toContain("No space left on device");
+    await same();
+    await run("mount", ["-o", "remount,ro", folder]);
+    expect(await save()).toContain("Read-only file system");
+    await same();
     await dash.running();
+    await run("mount", ["-o", "remount,rw", folder]);
+    await rm(join(folder, "other"));
+    expect(await save()).toContain("Saved.");
+    expect(await readFile(join(folder, "services.toml"), "utf8")).toBe(text.replace("gpu_memory_utilization = 0.5 # half", "gpu_memory_utilization = 0.7 # half"));
   } finally {
     await dash.down();
     await run("umount", [folder]);
@@ -134,7 +136,7 @@ test("a clock that jumps: sessions, uptimes, restarts and lines take no harm", a
     const service = async () => JSON.parse((await as(dash, session, "/api/services/vllm")).body) as { uptime_s: number; started: string; run: number };
     const { started, run: number } = await service();
     const HOUR = 3_600;
-    for (const hours of [5, -5, 30, -30, 0]) {
+    for (const hours of [5, -5, 30, -20, 0]) {
       clock.jump(hours * HOUR);
       await dash.sim.flood(50);
       expect((await as(dash, session, "/api/services/vllm")).status, `still signed in, ${hours} h away`).toBe(200);
