@@ -1,7 +1,7 @@
 // What can happen to a machine under a dashboard: an engine that hangs, a store that somebody else holds, a clock that jumps.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import http from "node:http";
 import { dirname, join } from "node:path";
 import type { Dashboard } from "./dashboard.ts";
@@ -38,8 +38,11 @@ export async function holdStore(dash: Dashboard): Promise<() => Promise<void>> {
   };
 }
 
-/** The library that shows a program another time. */
-export const CLOCK_LIBRARY = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
+/** The library that shows a program another time; empty where there is none. */
+export const CLOCK_LIBRARY =
+  readdirSync("/usr/lib")
+    .map((folder) => `/usr/lib/${folder}/faketime/libfaketime.so.1`)
+    .find((path) => existsSync(path)) ?? "";
 
 /** A clock for one dashboard, in a file: what it shows can be changed while it runs. Only the time of day jumps, as in life. */
 export class Clock {
@@ -47,7 +50,7 @@ export class Clock {
     this.jump(0);
   }
   get env(): Record<string, string> {
-    return { LD_PRELOAD: CLOCK_LIBRARY, FAKETIME_TIMESTAMP_FILE: this.file, FAKETIME_NO_CACHE: "1", FAKETIME_DONT_FAKE_MONOTONIC: "1", DONT_FAKE_MONOTONIC: "1" };
+    return { LD_PRELOAD: CLOCK_LIBRARY, FAKETIME_TIMESTAMP_FILE: this.file, FAKETIME_NO_CACHE: "1", FAKETIME_DONT_FAKE_MONOTONIC: "1" };
   }
   /** So many seconds away from the true time. */
   jump(seconds: number) {

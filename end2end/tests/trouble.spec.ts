@@ -1,7 +1,6 @@
 // A disk without room, a clock that jumps, a store that somebody holds: the page says so, services are managed all the same, nobody
 // comes in who may not, and afterwards all is as it was.
 import { execFile } from "node:child_process";
-import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -123,7 +122,7 @@ test("the page says that somebody holds the store, and no more once it is free",
 
 test("a clock that jumps: sessions, uptimes, restarts and lines take no harm", async ({ dashboard }) => {
   test.slow();
-  if (!existsSync(CLOCK_LIBRARY)) {
+  if (CLOCK_LIBRARY === "") {
     if (process.env["CI"] === "true") throw new Error("CI=true skips nothing, and there is no libfaketime");
     test.skip(true, "no libfaketime");
   }

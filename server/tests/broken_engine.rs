@@ -1,5 +1,5 @@
 //! What a real engine cannot be made to do: answer garbage, hang, hang up. A fake socket plays it.
-#![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking, in its helpers, too")]
+#![expect(clippy::expect_used, reason = "a test fails by panicking, in its helpers, too")]
 
 use app::model::UnreachableReason;
 use server::runtime::docker::Engine;
