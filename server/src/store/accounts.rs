@@ -285,6 +285,11 @@ impl Store {
         .is_some_and(|rows| rows == 1)
     }
 
+    /// Ends a session as soon as that can be written.
+    pub fn end_session_later(&self, id: i64) {
+        self.wait_to_write("end_session", "DELETE FROM session WHERE id = ?1", vec![id.into()], None);
+    }
+
     /// Ends all sessions of an account but `keep`: how many.
     pub fn end_sessions(&self, account: i64, keep: Option<i64>) -> usize {
         self.with("end_sessions", |c| {

@@ -119,6 +119,7 @@ fn left(dir: &Path) -> Vec<String> {
 #[test]
 fn a_locked_store_keeps_nobody_from_managing_services_and_loses_nothing() {
     let house = House::new();
+    let second = entry(&sign_in(&house.machine, PASSWORD)).expect("let in");
     let other = Connection::open(house.file()).expect("opened");
     other.execute_batch("BEGIN IMMEDIATE").expect("locked");
     house.does("start", "running");
@@ -133,6 +134,11 @@ fn a_locked_store_keeps_nobody_from_managing_services_and_loses_nothing() {
     house.does("stop", "stopped");
     house.does("start", "running");
     assert!(house.service()["run"].is_null(), "it has no number yet");
+    let other_session =
+        |path: &str, method: &str| house.machine.ask(method, path, &[("Cookie", &second)], "").status;
+    assert_eq!(other_session("/api/services", "GET"), 200);
+    other_session("/logout", "POST");
+    assert_eq!(other_session("/api/services", "GET"), 401, "whoever signs out is out");
 
     other.execute_batch("ROLLBACK").expect("free");
     until("ready again", || (house.machine.get("/readyz").status == 200).then_some(()));
@@ -148,6 +154,7 @@ fn a_locked_store_keeps_nobody_from_managing_services_and_loses_nothing() {
     // The next dashboard knows what happened meanwhile, too.
     let before = house.service();
     let again = House { machine: house.machine.again(ONE, &ACCOUNTS), cookie: house.cookie };
+    assert_eq!(again.machine.ask("GET", "/api/services", &[("Cookie", &second)], "").status, 401, "for good");
     until("found again", || (again.service()["state"]["state"] == "running").then_some(()));
     assert_eq!((&again.service()["run"], &again.service()["wish"]), (&before["run"], &before["wish"]));
     again.does("stop", "stopped");
