@@ -218,7 +218,7 @@ pub enum StoreError {
 }
 
 /// Beside the store once it was made: one that is gone is not taken for one that never was.
-const MARKER: &str = "services.db.made";
+pub(crate) const MARKER: &str = "services.db.made";
 
 /// What to do about a file that cannot be read.
 const RESTORE: &str = "Put a backup back with `server restore FOLDER`";
@@ -655,10 +655,18 @@ impl Store {
 
     /// Such a command is carried out. One that was taken since then stays.
     pub fn carried_out(&self, service: &ServiceName, (verb, at): (Verb, Timestamp)) {
-        let text = format!("{} {} {}", boot_id(), at.millis(), verb.as_str());
-        self.with("carried_out", |c| {
-            c.execute("DELETE FROM fact WHERE key = ?1 AND value = ?2", [format!("pending/{service}"), text])
-        });
+        let (key, text) =
+            (format!("pending/{service}"), format!("{} {} {}", boot_id(), at.millis(), verb.as_str()));
+        if matches!(self.waits_about(&key), Some(Value::Text(waiting)) if waiting != text) {
+            return;
+        }
+        // What is known of it until that is written is that there is none.
+        self.write_or_wait(
+            "carried_out",
+            "DELETE FROM fact WHERE key = ?1 AND value = ?2 AND ?3 = ''",
+            vec![key.clone().into(), text.into(), String::new().into()],
+            Some(key),
+        );
     }
 
     /// From where the log of a service can be read on: all before that is on disk.

@@ -1,7 +1,7 @@
 //! What the dashboard remembers: whether the file is whole, and whether it can be written.
 
 use super::{Finding, setup};
-use crate::store::StoreTrouble;
+use crate::store::{MARKER, StoreTrouble};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -17,7 +17,7 @@ pub fn store(state_dir: &Path) -> Option<Finding> {
         Some(Finding::error(check, format!("{}: {}", file.display(), trouble.what()), trouble.advice()))
     };
     let Some(found) = std::fs::metadata(&file).ok().filter(|found| found.len() > 0) else {
-        let was = state_dir.join("services.db.made").exists();
+        let was = state_dir.join(MARKER).exists();
         return if was { bad(StoreTrouble::Gone) } else { None };
     };
     if let Some(pid) = setup::holder(state_dir)

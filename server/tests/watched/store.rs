@@ -235,8 +235,13 @@ fn a_store_that_is_damaged_inside_is_told_and_lets_nobody_in() {
 #[test]
 fn a_store_that_is_removed_is_told_at_once_and_never_begun_anew() {
     let house = House::new();
-    let (file, aside) = (house.file(), house.machine.dir.path().join("aside.db"));
-    fs::rename(&file, &aside).expect("moved");
+    let (file, backup) = (house.file(), house.machine.dir.path().join("backup"));
+    let does = |dir: &Path, verb: &str| {
+        let output = command(dir, ONE, &ACCOUNTS).arg(verb).arg(&backup).output().expect("run");
+        assert!(output.status.success(), "{verb}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    does(house.machine.dir.path(), "backup");
+    fs::remove_file(&file).expect("removed");
     house.is_not_ready("removed or replaced");
     house.is_closed();
     house.does("start", "running");
@@ -259,7 +264,7 @@ fn a_store_that_is_removed_is_told_at_once_and_never_begun_anew() {
         let said = refusal(dir.path());
         assert!(said.contains("gone or empty") && said.contains("server restore"), "{how}: {said}");
     }
-    fs::rename(&aside, &file).expect("put back");
+    does(dir.path(), "restore");
     let back = House { machine: Machine::begin(dir, ONE, &ACCOUNTS), cookie };
     assert!(entry(&sign_in(&back.machine, PASSWORD)).is_some(), "as it was");
 }
