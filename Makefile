@@ -29,7 +29,7 @@ e2e: ## The page tests alone (ARGS="tests/logs.spec.ts" narrows them)
 	@scripts/e2e.sh $(ARGS)
 
 test-faults: ## What happens to a dashboard, at length: STEPS=1000 steps by chance from SEED=1, and every fault that has a test
-	@FAULTS_STEPS=$(or $(STEPS),1000) FAULTS_SEED=$(or $(SEED),1) scripts/e2e.sh faults engine-away dashboard-restart history pull auto-start settings-safety attacks
+	@FAULTS_STEPS=$(or $(STEPS),1000) FAULTS_SEED=$(or $(SEED),1) scripts/e2e.sh tests/faults tests/crash tests/trouble tests/outside tests/engine-hung tests/engine-away tests/dashboard-restart tests/history tests/pull tests/auto-start tests/settings-safety tests/attacks
 
 screenshots: ## Pictures of the page into OUT (default: target/screenshots)
 	@scripts/screenshots.sh

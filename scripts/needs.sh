@@ -14,8 +14,10 @@ lacking() {
 
 need_test_packages() {
 	local packages=() tool
-	for tool in dockerd:docker.io docker-registry:docker-registry ip:iproute2 dbus-daemon:dbus-daemon openssl:openssl; do have "${tool%%:*}" || packages+=("${tool##*:}"); done
+	for tool in dockerd:docker.io docker-registry:docker-registry ip:iproute2 dbus-daemon:dbus-daemon openssl:openssl sqlite3:sqlite3; do have "${tool%%:*}" || packages+=("${tool##*:}"); done
 	[ -x "$CHROMIUM" ] || packages+=(chromium)
+	# A clock that tests can set.
+	compgen -G "/usr/lib/*/faketime/libfaketime.so.1" >/dev/null || packages+=(libfaketime)
 	# Debian 12's docker.io brings the client along, later Debians have it apart.
 	have docker || ! apt-cache show docker-cli >/dev/null 2>&1 || packages+=(docker-cli)
 	[ ${#packages[@]} = 0 ] || apt_install "${packages[@]}" || true

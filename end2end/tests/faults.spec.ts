@@ -1,13 +1,18 @@
-// A day of a dashboard's life, in short: a walk by chance through everything that happens to it, against a model of what must be
-// true. FAULTS_STEPS and FAULTS_SEED make it longer or another one; a failing walk prints both.
+// A day of a dashboard's life, in short: walks by chance through everything that happens to it, against a model of what must be
+// true. FAULTS_STEPS and FAULTS_SEED make them longer or others; a failing walk prints both.
 import { readdirSync, readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { type Dashboard, INSTANT } from "../harness/dashboard.ts";
-import { docker } from "../harness/docker.ts";
+import { docker, unique } from "../harness/docker.ts";
+import { Clock, CLOCK_LIBRARY, fill, goOn, hang, holdStore } from "../harness/faults.ts";
 import { sleep, until } from "../harness/net.ts";
 import type { Sse } from "../harness/sse.ts";
 import { expect, test } from "./fixtures.ts";
 
-const STEPS = Number(process.env["FAULTS_STEPS"] ?? 60);
+const STEPS = Number(process.env["FAULTS_STEPS"] ?? 50);
+/** Steps of the walk in which the dashboard never ends. */
+const LIFE = Number(process.env["FAULTS_STEPS"] ?? 32);
 const SEED = Number(process.env["FAULTS_SEED"] ?? 1);
 
 /** Numbers that come by chance and are the same for a seed. */
@@ -39,6 +44,9 @@ interface Model {
   /** Lines of floods that each run was given. */
   floods: Map<number, number>;
   runsSeen: number[];
+  dice: Dice;
+  /** What the dashboard takes for the time, where that can be changed. */
+  clock: Clock | undefined;
 }
 
 const fds = (dash: Dashboard) => readdirSync(`/proc/${dash.pid}/fd`).length;
@@ -189,52 +197,150 @@ const STEPS_OF_LIFE: Record<string, Step> = {
   },
 };
 
-test(`a walk of ${STEPS} steps from seed ${SEED}: the state is true, no line is lost or doubled, nothing is left over`, async ({ dashboard }) => {
-  test.setTimeout(60_000 + STEPS * 10_000);
-  const dash = await dashboard({ image: INSTANT });
+/** What happens around a dashboard that lives. */
+const FAULTS_OF_OTHERS: Record<string, Step> = {
+  "the engine hangs for a while": async (dash, model) => {
+    // Mostly too short to be noticed, now and then so long that it is.
+    const noticed = model.dice.roll(6) === 0;
+    hang();
+    try {
+      if (noticed) await dash.state("unreachable");
+      else await sleep(200 + model.dice.roll(3_000));
+    } finally {
+      goOn();
+    }
+    return true;
+  },
+  "the engine hangs amid a command": async (dash, model) => {
+    const verb = model.runs ? "stop" : "start";
+    const taken = dash.command(verb);
+    await sleep(model.dice.roll(60));
+    hang();
+    await taken.finally(() => sleep(model.dice.roll(4_000)).then(goOn));
+    if (verb === "start") Object.assign(model, { there: true, runs: true, states: ["running"] });
+    else Object.assign(model, { runs: false, states: ["stopped"] });
+    return true;
+  },
+  "a new name and the old one again, from outside": async (dash, model) => {
+    if (!model.there) return false;
+    const aside = dash.owns(unique("aside"));
+    await docker("rename", dash.container, aside);
+    await sleep(model.dice.roll(800));
+    await docker("rename", aside, dash.container);
+    return true;
+  },
+  "the kernel ends it for its memory": async (dash, model) => {
+    if (!model.runs) return false;
+    await dash.sim.healthy();
+    await docker("update", "--memory", "40m", "--memory-swap", "40m", dash.container);
+    const requests = fill(dash.enginePort, 100);
+    try {
+      await until("its end", 30_000, async () => (await inspected(dash)) === "false");
+    } finally {
+      for (const request of requests) request.destroy();
+    }
+    await docker("update", "--memory", "4g", "--memory-swap", "4g", dash.container);
+    Object.assign(model, { runs: false, states: ["failed"] });
+    return true;
+  },
+  "somebody holds the store": async (dash, model) => {
+    const letGo = await holdStore(dash);
+    try {
+      const verb = model.runs ? "stop" : "start";
+      await dash.command(verb);
+      await dash.state(verb === "start" ? "running" : "stopped");
+      if (verb === "start") Object.assign(model, { there: true, runs: true, states: ["running"] });
+      else Object.assign(model, { runs: false, states: ["stopped"] });
+    } finally {
+      await letGo();
+    }
+    await until("everything to be written", 20_000, async () => {
+      if ((await dash.ask("/readyz")).status !== 200) return false;
+      return !model.runs || (await dash.service()).run !== null;
+    });
+    return true;
+  },
+  "the clock jumps": async (_, model) => {
+    if (!model.clock) return false;
+    model.clock.jump((model.dice.roll(20) - 10) * 1_800);
+    return true;
+  },
+};
+
+/** A walk: `happens` are the steps that chance takes from, `each` is told how many were done. */
+async function walk(dash: Dashboard, steps: number, happens: Record<string, Step>, clock: Clock | undefined, each: (done: number) => void = () => undefined) {
   const dice = new Dice(SEED);
-  const model: Model = { runs: false, there: false, states: ["stopped"], floods: new Map(), runsSeen: [] };
-  const names = Object.keys(STEPS_OF_LIFE);
+  const model: Model = { runs: false, there: false, states: ["stopped"], floods: new Map(), runsSeen: [], dice, clock };
+  const names = Object.keys(happens);
   const done: string[] = [];
   let viewer: Sse | undefined;
+  let name = "";
   try {
-    for (let step = 0; done.length < STEPS; step++) {
-      if (step > STEPS * 20) throw new Error("too few steps were possible");
-      const name = dice.of(names);
-      if (!(await STEPS_OF_LIFE[name]!(dash, model))) continue;
-      done.push(name);
-      await settled(dash, model);
-      done.push(`${done.pop()} (run ${model.runsSeen.at(-1) ?? "none"})`);
+    for (let tries = 0; done.length < steps; tries++) {
+      if (tries > steps * 20) throw new Error("too few steps were possible");
+      name = dice.of(names);
+      if (!(await happens[name]!(dash, model))) continue;
+      const service = await settled(dash, model);
+      expect(service.uptime_s ?? 0, "no time runs backwards").toBeGreaterThanOrEqual(0);
+      done.push(`${name} (run ${model.runsSeen.at(-1) ?? "none"})`);
+      each(done.length);
       // Somebody comes and goes.
       if (dice.roll(4) === 0) {
-        await viewer?.close();
+        viewer?.close();
         viewer = await dash.stream();
       }
     }
-    await viewer?.close();
+    viewer?.close();
     for (const [run, floods] of model.floods) await whole(dash, run, floods);
+    expect((await dash.ask("/readyz")).status).toBe(200);
   } catch (error) {
-    throw new Error(`seed ${SEED}, step ${done.length}: ${String(error)}\n${done.join(" → ")}`, { cause: error });
+    throw new Error(`seed ${SEED}, step ${done.length}: ${name}: ${String(error)}\n${done.slice(-40).join(" → ")}`, { cause: error });
+  } finally {
+    goOn();
+  }
+}
+
+/** A clock that can be set, where the machine has the library for it. */
+const clockOf = () => (CLOCK_LIBRARY !== "" ? new Clock(join(tmpdir(), unique("services-clock"))) : undefined);
+
+test.afterEach(() => goOn());
+
+test(`a walk of ${STEPS} steps from seed ${SEED}: the state is true, no line is lost or doubled, nothing is left over`, async ({ dashboard }) => {
+  test.setTimeout(60_000 + STEPS * 15_000);
+  const clock = clockOf();
+  try {
+    const dash = await dashboard({ image: INSTANT, env: clock?.env ?? {} });
+    await walk(dash, STEPS, { ...STEPS_OF_LIFE, ...FAULTS_OF_OTHERS }, clock);
+  } finally {
+    clock?.remove();
   }
 });
 
-test("starts, stops and viewers come and go, and files and memory stay as they were", async ({ dashboard }) => {
-  test.setTimeout(60_000 + STEPS * 10_000);
-  const dash = await dashboard({ image: INSTANT });
-  const round = async () => {
-    await dash.running();
-    const viewers = await Promise.all(Array.from({ length: 10 }, () => dash.stream()));
-    await dash.sim.flood(500);
-    await sleep(200);
-    await Promise.all(viewers.map((viewer) => viewer.close()));
+test(`a life of ${LIFE} steps from seed ${SEED} without an end: files and memory stay as they were`, async ({ dashboard }) => {
+  test.setTimeout(60_000 + LIFE * 15_000);
+  const lives = Object.entries(STEPS_OF_LIFE).filter(([name]) => !/dashboard|away/.test(name));
+  const clock = clockOf();
+  try {
+    const dash = await dashboard({ image: INSTANT, env: clock?.env ?? {} });
+    const pid = dash.pid;
+    const marks: { steps: number; files: number; mib: number }[] = [];
+    const mark = (steps: number) => marks.push({ steps, files: fds(dash), mib: Math.round(memory(dash) * 10) / 10 });
+    mark(0);
+    const quarter = Math.max(1, Math.floor(LIFE / 4));
+    await walk(dash, LIFE, { ...Object.fromEntries(lives), ...FAULTS_OF_OTHERS }, clock, (done) => done % quarter === 0 && mark(done));
+    expect(dash.pid, "one dashboard all along").toBe(pid);
     await dash.command("stop");
     await dash.state("stopped");
-  };
-  const rounds = Math.max(6, Math.round(STEPS / 6));
-  for (let n = 0; n < 3; n++) await round();
-  const [files, bytes] = [fds(dash), memory(dash)];
-  for (let n = 0; n < rounds; n++) await round();
-  await until("files are closed again", 10_000, async () => fds(dash) <= files + 5);
-  // A leak of one viewer's buffers per round would show here.
-  expect(memory(dash) - bytes, `${bytes.toFixed(0)} MiB before, ${memory(dash).toFixed(0)} MiB after ${rounds} rounds`).toBeLessThan(20);
+    await sleep(2_000);
+    mark(LIFE);
+    console.log(`steps, open files, MiB resident: ${marks.map(({ steps, files, mib }) => `${steps}: ${files}, ${mib}`).join(" · ")}`);
+    // By the first quarter every kind of step was taken, and what is kept has its size. From then on: no more than the ring of a
+    // log may still fill, and no file more than a viewer and the engine's connections take.
+    const [first, last] = [marks[1], marks.at(-1)];
+    if (!first || !last) throw new Error("no marks");
+    expect(last.files, JSON.stringify(marks)).toBeLessThanOrEqual(Math.max(...marks.slice(0, 2).map(({ files }) => files)) + 8);
+    expect(last.mib - first.mib, JSON.stringify(marks)).toBeLessThan(20);
+  } finally {
+    clock?.remove();
+  }
 });

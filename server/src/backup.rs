@@ -4,7 +4,7 @@
 //! restored while none runs; what was there before is kept beside it.
 
 use crate::settings::{Flags, Sources};
-use crate::store::Store;
+use crate::store::{MARKER, Store};
 use app::model::Timestamp;
 use clap::{Parser, Subcommand};
 use std::fs;
@@ -96,7 +96,9 @@ fn restore(state: &Path, config: &Path, folder: &Path) -> Result<String, String>
     fs::DirBuilder::new().recursive(true).mode(0o700).create(&trial).map_err(told(&trial))?;
     let checked = fs::copy(&store, trial.join(STORE))
         .map_err(told(&store))
-        .and_then(|_| Store::open(&trial).map_err(|error| error.to_string()))
+        // An empty file is no store: as one that was there, it is not begun anew.
+        .and_then(|_| fs::write(trial.join(MARKER), "").map_err(told(&trial)))
+        .and_then(|()| Store::open(&trial).map_err(|error| error.to_string()))
         // A session that was ended since the backup was taken must not come back with it.
         .map(|store| store.end_everything());
     if let Err(error) = checked {
@@ -303,6 +305,8 @@ mod tests {
         drop(Store::open(&state).expect("a store"));
         write(&folder.join(STORE), "this is no database");
         assert!(restore(&state, &config, &folder).is_err());
+        write(&folder.join(STORE), "");
+        assert!(restore(&state, &config, &folder).expect_err("nothing in it").contains("gone or empty"));
         let names: Vec<_> = fs::read_dir(&state).expect("there").flatten().map(|e| e.file_name()).collect();
         assert!(!names.iter().any(|name| name.to_string_lossy().contains("restor")), "{names:?}");
         Store::open(&state).expect("as it was");

@@ -5,10 +5,12 @@
 mod accounts;
 mod audit;
 mod runs;
+mod trouble;
 
 pub use accounts::{Account, NewSession, SessionRow, TokenRow};
 pub use audit::{AUDIT_KEEPS, AuditFilter};
 pub use runs::RunEnd;
+pub use trouble::StoreTrouble;
 
 use crate::logs::Mark;
 use crate::runtime::{FramePosition, InstanceId};
@@ -19,7 +21,8 @@ use crate::vllm::models::Measured;
 use app::model::{
     KeptImage, Level, LevelCounts, Phase, PhaseTime, ServiceName, State, Timestamp, UsualTime, Verb, Wish,
 };
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::types::Value;
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use rustix::fs::{FlockOperation, flock};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -27,6 +30,7 @@ use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use tokio::sync::watch;
 
 /// The shape of the file; one entry for each version.
 const MIGRATIONS: [&str; 6] = [
@@ -161,6 +165,10 @@ const MIGRATIONS: [&str; 6] = [
 ",
 ];
 
+/// Writes a fact.
+const SET_FACT: &str =
+    "INSERT INTO fact (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2";
+
 /// How many earlier settings of a service are kept.
 const KEEP_SETTINGS: i64 = 50;
 
@@ -199,7 +207,23 @@ pub enum StoreError {
         /// What is wrong.
         detail: String,
     },
+    /// The file is gone, or empty, though it was there.
+    #[error(
+        "the store {path} is gone or empty, though Services has kept accounts and runs in it. Nothing is begun anew by itself: put a backup back with `server restore FOLDER`, or delete {marker} to begin without accounts"
+    )]
+    Lost {
+        /// The file.
+        path: PathBuf,
+        /// What says that it was there.
+        marker: PathBuf,
+    },
 }
+
+/// Beside the store once it was made: one that is gone is not taken for one that never was.
+pub(crate) const MARKER: &str = "services.db.made";
+
+/// What to do about a file that cannot be read.
+const RESTORE: &str = "Put a backup back with `server restore FOLDER`";
 
 /// One run as it is remembered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -251,8 +275,13 @@ pub struct Earlier {
 /// The store.
 pub struct Store {
     connection: Mutex<Connection>,
+    path: PathBuf,
+    /// The file that was opened, whatever has its name later.
+    identity: (u64, u64),
     _lock: Option<File>,
     errors: Counter,
+    trouble: watch::Sender<Option<StoreTrouble>>,
+    waiting: Mutex<trouble::Waiting>,
 }
 
 impl Store {
@@ -307,7 +336,12 @@ impl Store {
     fn open_file(dir: &Path, lock: Option<File>) -> Result<Self, StoreError> {
         let folder = |source| StoreError::Folder { path: dir.to_owned(), source };
         let path = dir.join("services.db");
+        let marker = dir.join(MARKER);
         let broken = |detail: String| StoreError::Database { path: path.clone(), detail };
+        let empty = !std::fs::metadata(&path).is_ok_and(|file| file.len() > 0);
+        if empty && (marker.exists() || lock.is_none()) {
+            return Err(StoreError::Lost { path, marker });
+        }
         // Its own mode, whatever the folder's: recipes hold the environment of containers, and so tokens.
         let file = File::options()
             .read(true)
@@ -319,16 +353,40 @@ impl Store {
             .map_err(folder)?;
         file.set_permissions(std::fs::Permissions::from_mode(0o600)).map_err(folder)?;
         drop(file);
-        let mut connection = Connection::open(&path).map_err(|e| broken(e.to_string()))?;
+        let told = |error: rusqlite::Error| broken(explained(&error));
+        let mut connection = Connection::open(&path).map_err(told)?;
         connection
-            .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 2000; PRAGMA cache_size = -256; PRAGMA foreign_keys = ON;")
-            .map_err(|e| broken(e.to_string()))?;
+            .execute_batch("PRAGMA busy_timeout = 2000; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -256; PRAGMA foreign_keys = ON;")
+            .map_err(told)?;
+        let found = version(&connection).map_err(told)?;
+        if found == 0 && marker.exists() {
+            return Err(StoreError::Lost { path, marker });
+        }
         if lock.is_some() {
-            migrate(&mut connection).map_err(broken)?;
-        } else if version(&connection).map_err(&broken)? != MIGRATIONS.len() {
+            whole(&connection).map_err(&broken)?;
+            migrate(&mut connection, found).map_err(&broken)?;
+            if !marker.exists() {
+                mark(&connection, dir, &marker);
+            }
+        } else if found != MIGRATIONS.len() {
             return Err(broken("the dashboard that runs is of another version: stop it first".to_owned()));
         }
-        Ok(Self { connection: Mutex::new(connection), errors: Counter::default(), _lock: lock })
+        let identity =
+            trouble::identity(&path).ok_or_else(|| StoreError::Lost { path: path.clone(), marker })?;
+        Ok(Self {
+            connection: Mutex::new(connection),
+            path,
+            identity,
+            errors: Counter::default(),
+            _lock: lock,
+            trouble: watch::Sender::new(None),
+            waiting: Mutex::default(),
+        })
+    }
+
+    /// Its file.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Writes a copy of the whole store into a new file.
@@ -348,11 +406,21 @@ impl Store {
     ) -> Option<T> {
         let connection: MutexGuard<'_, Connection> =
             self.connection.lock().unwrap_or_else(PoisonError::into_inner);
-        let failed = |error: &rusqlite::Error| {
-            self.errors.count();
-            tracing::error!(what, %error, "the store failed");
-        };
-        work(&connection).inspect_err(failed).ok()
+        let before = connection.total_changes();
+        match work(&connection) {
+            Ok(done) => {
+                if connection.total_changes() != before {
+                    self.wrote(&connection);
+                }
+                Some(done)
+            }
+            Err(error) => {
+                self.errors.count();
+                tracing::error!(what, %error, "the store failed");
+                self.met(&connection, &error);
+                None
+            }
+        }
     }
 
     /// How often something could not be read or written.
@@ -360,40 +428,28 @@ impl Store {
         self.errors.get()
     }
 
-    /// Whether something can be written now: it is written.
-    pub fn can_write(&self) -> bool {
-        self.with("can_write", |c| {
-            c.execute(
-                "INSERT INTO fact (key, value) VALUES ('alive', ?1) ON CONFLICT (key) DO UPDATE SET value = ?1",
-                [Timestamp::now().to_string()],
-            )
-        })
-        .is_some()
-    }
-
     /// The last wish.
     pub fn wish(&self, service: &ServiceName) -> Option<Wish> {
+        if let Some(Value::Text(text)) = self.waits_about(&format!("wish of {service}")) {
+            return wish_of(&text);
+        }
         let text: Option<String> = self.with("wish", |c| {
             c.query_row("SELECT wish FROM service WHERE name = ?1", [service.as_str()], |r| r.get(0))
                 .optional()
                 .map(Option::flatten)
         })?;
-        match text.as_deref() {
-            Some("running") => Some(Wish::Running),
-            Some("stopped") => Some(Wish::Stopped),
-            _ => None,
-        }
+        wish_of(&text?)
     }
 
     /// Remembers a wish.
     pub fn set_wish(&self, service: &ServiceName, wish: Wish) {
         let text = if wish == Wish::Running { "running" } else { "stopped" };
-        self.with("set_wish", |c| {
-            c.execute(
-                "INSERT INTO service (name, wish) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET wish = ?2",
-                params![service.as_str(), text],
-            )
-        });
+        self.write_or_wait(
+            "set_wish",
+            "INSERT INTO service (name, wish) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET wish = ?2",
+            vec![service.to_string().into(), text.to_owned().into()],
+            Some(format!("wish of {service}")),
+        );
     }
 
     /// All adoptions: service and container.
@@ -518,27 +574,33 @@ impl Store {
 
     /// Remembers the first frame of a run's log: by it a later dashboard knows that the log still begins there.
     pub fn set_first_frame(&self, run: u64, ns: i64) {
-        self.with("set_first_frame", |c| {
-            c.execute(
-                "UPDATE run SET first_frame_ns = ?2 WHERE run = ?1 AND first_frame_ns IS NULL",
-                params![run.cast_signed(), ns],
-            )
-        });
+        self.write_or_wait(
+            "set_first_frame",
+            "UPDATE run SET first_frame_ns = ?2 WHERE run = ?1 AND first_frame_ns IS NULL",
+            vec![run.cast_signed().into(), ns.into()],
+            None,
+        );
     }
 
     /// Remembers when a run became ready.
     pub fn set_ready(&self, run: u64, at: Timestamp) {
-        self.with("set_ready", |c| {
-            c.execute("UPDATE run SET ready_ms = ?2 WHERE (service, instance) = (SELECT service, instance FROM run WHERE run = ?1)", params![run.cast_signed(), at.millis()])
-        });
+        self.write_or_wait(
+            "set_ready",
+            "UPDATE run SET ready_ms = ?2 WHERE (service, instance) = (SELECT service, instance FROM run WHERE run = ?1)",
+            vec![run.cast_signed().into(), at.millis().into()],
+            None,
+        );
     }
 
     /// Remembers how a run ended.
     pub fn set_outcome(&self, run: u64, outcome: &State) {
         let Ok(json) = serde_json::to_string(outcome) else { return };
-        self.with("set_outcome", |c| {
-            c.execute("UPDATE run SET outcome = ?2 WHERE (service, instance) = (SELECT service, instance FROM run WHERE run = ?1)", params![run.cast_signed(), json])
-        });
+        self.write_or_wait(
+            "set_outcome",
+            "UPDATE run SET outcome = ?2 WHERE (service, instance) = (SELECT service, instance FROM run WHERE run = ?1)",
+            vec![run.cast_signed().into(), json.into()],
+            None,
+        );
     }
 
     /// Whether the switch that keeps a service running is on.
@@ -548,8 +610,9 @@ impl Store {
 
     /// Remembers the switch. False when it could not be written.
     pub fn set_auto_start(&self, service: &ServiceName, on: bool) -> bool {
-        self.set_fact(&format!("auto-start/{service}"), if on { "on" } else { "off" });
-        self.auto_start(service) == on
+        // Whoever turns it is told at once whether it holds.
+        let (key, word) = (format!("auto-start/{service}"), if on { "on" } else { "off" });
+        self.with("set_auto_start", |c| c.execute(SET_FACT, [key.as_str(), word])).is_some()
     }
 
     /// What a service's machine must know of earlier dashboards. Failures of an earlier boot do not count.
@@ -583,7 +646,7 @@ impl Store {
         let (boot, at, verb) = (words.next()?, words.next()?, words.next()?);
         let at = Timestamp::from_millis(at.parse().ok()?);
         let verb = Verb::ALL.into_iter().find(|known| known.as_str() == verb)?;
-        (boot == boot_id() && now.since(at) < MEANT_FOR_MS).then_some((verb, at))
+        (boot == boot_id() && now.apart(at) < MEANT_FOR_MS).then_some((verb, at))
     }
 
     /// Remembers such a command.
@@ -594,10 +657,18 @@ impl Store {
 
     /// Such a command is carried out. One that was taken since then stays.
     pub fn carried_out(&self, service: &ServiceName, (verb, at): (Verb, Timestamp)) {
-        let text = format!("{} {} {}", boot_id(), at.millis(), verb.as_str());
-        self.with("carried_out", |c| {
-            c.execute("DELETE FROM fact WHERE key = ?1 AND value = ?2", [format!("pending/{service}"), text])
-        });
+        let (key, text) =
+            (format!("pending/{service}"), format!("{} {} {}", boot_id(), at.millis(), verb.as_str()));
+        if matches!(self.waits_about(&key), Some(Value::Text(waiting)) if waiting != text) {
+            return;
+        }
+        // What is known of it until that is written is that there is none.
+        self.write_or_wait(
+            "carried_out",
+            "DELETE FROM fact WHERE key = ?1 AND value = ?2 AND ?3 = ''",
+            vec![key.clone().into(), text.into(), String::new().into()],
+            Some(key),
+        );
     }
 
     /// From where the log of a service can be read on: all before that is on disk.
@@ -767,6 +838,9 @@ impl Store {
 
     /// A remembered fact of the machine.
     pub fn fact(&self, key: &str) -> Option<String> {
+        if let Some(Value::Text(text)) = self.waits_about(key) {
+            return Some(text);
+        }
         self.with("fact", |c| {
             c.query_row("SELECT value FROM fact WHERE key = ?1", [key], |r| r.get(0)).optional()
         })?
@@ -774,12 +848,8 @@ impl Store {
 
     /// Remembers a fact.
     pub fn set_fact(&self, key: &str, value: &str) {
-        self.with("set_fact", |c| {
-            c.execute(
-                "INSERT INTO fact (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2",
-                [key, value],
-            )
-        });
+        let values = vec![key.to_owned().into(), value.to_owned().into()];
+        self.write_or_wait("set_fact", SET_FACT, values, Some(key.to_owned()));
     }
 }
 
@@ -788,24 +858,74 @@ fn boot_id() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
 
-fn version(connection: &Connection) -> Result<usize, String> {
-    let version: i64 =
-        connection.query_row("PRAGMA user_version", [], |r| r.get(0)).map_err(|e| e.to_string())?;
-    usize::try_from(version).map_err(|_| "its version is negative".to_owned())
+fn wish_of(text: &str) -> Option<Wish> {
+    match text {
+        "running" => Some(Wish::Running),
+        "stopped" => Some(Wish::Stopped),
+        _ => None,
+    }
 }
 
-/// Brings the file to the newest shape, in one transaction.
-fn migrate(connection: &mut Connection) -> Result<(), String> {
-    let version = version(connection)?;
+/// What SQLite says, and what to do about it.
+fn explained(error: &rusqlite::Error) -> String {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            format!("{error}. {}", StoreTrouble::Locked.advice())
+        }
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => format!("{error}. {RESTORE}"),
+        _ => error.to_string(),
+    }
+}
+
+fn version(connection: &Connection) -> rusqlite::Result<usize> {
+    connection.query_row("PRAGMA user_version", [], |r| r.get::<_, i64>(0)).map(|version| {
+        // A number that nobody wrote: as one that is not known.
+        usize::try_from(version).unwrap_or(usize::MAX)
+    })
+}
+
+/// Whether the file makes sense: one that is damaged would answer some questions and not others.
+fn whole(connection: &Connection) -> Result<(), String> {
+    let said: String =
+        connection.query_row("PRAGMA quick_check(1)", [], |r| r.get(0)).map_err(|e| explained(&e))?;
+    if said == "ok" { Ok(()) } else { Err(format!("it is damaged ({}). {RESTORE}", said.replace('\n', " "))) }
+}
+
+/// Says that the store was made: after it is on the disk, so that a power cut leaves both, neither, or the store alone.
+fn mark(connection: &Connection, dir: &Path, marker: &Path) {
+    const TEXT: &str =
+        "services.db was made here. While this file is here, a store that is missing is not begun anew.\n";
+    let moved = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |r| r.get::<_, i64>(0));
+    if !matches!(moved, Ok(0)) {
+        // Somebody reads it: the next start marks it.
+        return;
+    }
+    let written = File::options().write(true).create(true).truncate(true).mode(0o600).open(marker).and_then(
+        |mut file| {
+            file.write_all(TEXT.as_bytes())?;
+            file.sync_all()?;
+            File::open(dir)?.sync_all()
+        },
+    );
+    if let Err(error) = written {
+        tracing::warn!(%error, "{} cannot be written", marker.display());
+    }
+}
+
+/// Brings the file to the newest shape, in one transaction. One that has it is only read: it may be locked.
+fn migrate(connection: &mut Connection, version: usize) -> Result<(), String> {
+    if version == MIGRATIONS.len() {
+        return Ok(());
+    }
     if version > MIGRATIONS.len() {
         return Err(format!(
             "it was written by a newer Services (version {version}, this one knows {})",
             MIGRATIONS.len()
         ));
     }
-    let transaction = connection.transaction().map_err(|e| e.to_string())?;
+    let transaction = connection.transaction().map_err(|e| explained(&e))?;
     for step in &MIGRATIONS[version..] {
-        transaction.execute_batch(step).map_err(|e| e.to_string())?;
+        transaction.execute_batch(step).map_err(|e| explained(&e))?;
     }
     transaction
         .pragma_update(None, "user_version", i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX))
@@ -948,7 +1068,8 @@ mod tests {
         std::fs::write(&file, "this is not a database, but long enough to be looked at as if it were one")
             .expect("written");
         let _ = std::fs::remove_file(dir.path().join("services.db-wal"));
-        assert!(Store::open(dir.path()).is_err());
+        let refused = Store::open(dir.path()).err().expect("refused").to_string();
+        assert!(refused.contains("server restore"), "{refused}");
         assert!(std::fs::read_to_string(&file).expect("still there").starts_with("this is not"));
     }
 

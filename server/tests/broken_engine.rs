@@ -1,5 +1,5 @@
 //! What a real engine cannot be made to do: answer garbage, hang, hang up. A fake socket plays it.
-#![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking, in its helpers, too")]
+#![expect(clippy::expect_used, reason = "a test fails by panicking, in its helpers, too")]
 
 use app::model::UnreachableReason;
 use server::runtime::docker::Engine;
@@ -38,9 +38,49 @@ fn play(socket: &Path, answer: Answer) {
 
 /// What the engine's task says of this fake, within ten seconds.
 async fn reason(answer: Answer) -> UnreachableReason {
+    reason_of(|socket| play(socket, answer)).await.expect("taken for an engine that answers")
+}
+
+/// An engine of tomorrow: it speaks API 1.99, and none below `least`. A path without a version is of its own.
+fn tomorrow(socket: &Path, least: (u32, u32)) {
+    let listener = UnixListener::bind(socket).expect("bound");
+    tokio::spawn(async move {
+        let mut open = Vec::new();
+        while let Ok((mut peer, _)) = listener.accept().await {
+            open.push(tokio::spawn(async move {
+                let mut request = vec![0; 4096];
+                while let Ok(read) = peer.read(&mut request).await {
+                    let text = String::from_utf8_lossy(&request[..read]).into_owned();
+                    let Some(path) = text.split(' ').nth(1) else { return };
+                    if path.contains("/events") {
+                        // Nothing happens there.
+                        let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
+                        let _ = peer.write_all(head.as_bytes()).await;
+                        continue;
+                    }
+                    let about = format!(
+                        "{{\"Version\":\"99.0\",\"ApiVersion\":\"1.99\",\"MinAPIVersion\":\"{}.{}\",\"SomethingNew\":{{}}}}",
+                        least.0, least.1
+                    );
+                    let body = if path.contains("/version") { about.as_str() } else { "OK" };
+                    let answer = format!(
+                        "HTTP/1.1 200 OK\r\nApi-Version: 1.99\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+                        body.len()
+                    );
+                    if peer.write_all(answer.as_bytes()).await.is_err() {
+                        return;
+                    }
+                }
+            }));
+        }
+    });
+}
+
+/// What the engine's task says of a fake within ten seconds; nothing where it is taken for an engine.
+async fn reason_of(play: impl FnOnce(&Path)) -> Option<UnreachableReason> {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let socket = dir.path().join("docker.sock");
-    play(&socket, answer);
+    play(&socket);
     let engine = Engine::new(format!("unix://{}", socket.display()));
     let stop = CancellationToken::new();
     let task = tokio::spawn(engine.clone().run(stop.clone()));
@@ -48,8 +88,7 @@ async fn reason(answer: Answer) -> UnreachableReason {
     let seen = loop {
         match engine.away() {
             Some(UnreachableReason::NotAskedYet) => {}
-            Some(reason) => break reason,
-            None => panic!("taken for an engine that answers"),
+            other => break other,
         }
         assert!(Instant::now() < end, "nothing was said of it");
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -66,6 +105,18 @@ async fn an_engine_that_answers_garbage_is_said_to() {
     for text in [json, "SSH-2.0-OpenSSH_9.2\r\n"] {
         let reason = reason(Answer::Bytes(text)).await;
         assert!(matches!(reason, UnreachableReason::Garbage { .. }), "{text:?}: {reason:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_engine_of_tomorrow_is_understood_as_long_as_it_speaks_what_is_spoken_here() {
+    assert_eq!(reason_of(|socket| tomorrow(socket, (1, 40))).await, None);
+    let Some(UnreachableReason::Garbage { detail }) = reason_of(|socket| tomorrow(socket, (1, 90))).await
+    else {
+        panic!("nothing was said of it")
+    };
+    for word in ["from version 1.90 on", "up to 1.", "A newer Services is needed"] {
+        assert!(detail.contains(word), "{detail}");
     }
 }
 

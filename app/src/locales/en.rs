@@ -25,8 +25,17 @@ pub(super) static WORDS: Words = Words {
                 None => "too little room".to_owned(),
             },
             LogTroubleKind::ReadOnly => "the folder may not be written".to_owned(),
+            LogTroubleKind::Locked => "another program has locked it".to_owned(),
+            LogTroubleKind::Damaged => "it is damaged".to_owned(),
+            LogTroubleKind::Gone => "it was removed or replaced".to_owned(),
             LogTroubleKind::Failed => it.error.clone(),
         };
+        if it.store {
+            return format!(
+                "What Services must remember cannot be written ({why}): {}. Services goes on; until it can be written, nobody new can sign in. `server doctor` says what to do.",
+                it.folder
+            );
+        }
         format!(
             "Logs are not written to disk ({why}): {}. They are kept in memory, and written again as soon as that is possible.",
             it.folder

@@ -25,8 +25,17 @@ pub(super) static WORDS: Words = Words {
                 None => "слишком мало места".to_owned(),
             },
             LogTroubleKind::ReadOnly => "запись в папку запрещена".to_owned(),
+            LogTroubleKind::Locked => "файл заблокирован другой программой".to_owned(),
+            LogTroubleKind::Damaged => "файл повреждён".to_owned(),
+            LogTroubleKind::Gone => "файл удалён или заменён".to_owned(),
             LogTroubleKind::Failed => it.error.clone(),
         };
+        if it.store {
+            return format!(
+                "Не удаётся записать то, что Сервисы должны помнить ({why}): {}. Работа продолжается; пока запись невозможна, войти заново нельзя. Что делать, скажет `server doctor`.",
+                it.folder
+            );
+        }
         format!(
             "Логи не записываются на диск ({why}): {}. Они хранятся в памяти и будут записаны, как только это станет возможно.",
             it.folder

@@ -28,7 +28,7 @@ pub struct Host {
     pub log_trouble: Option<LogTrouble>,
 }
 
-/// Why logs are not written to disk.
+/// Why logs, or what the dashboard must remember, are not written to disk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogTrouble {
     /// What kind of trouble.
@@ -41,6 +41,9 @@ pub struct LogTrouble {
     pub folder: String,
     /// Free bytes there.
     pub free: Option<u64>,
+    /// Not logs, but what the dashboard must remember; `folder` is its file.
+    #[serde(default)]
+    pub store: bool,
 }
 
 /// What kind of trouble a disk makes.
@@ -51,6 +54,12 @@ pub enum LogTroubleKind {
     Full,
     /// It may not be written.
     ReadOnly,
+    /// Another program has locked it.
+    Locked,
+    /// What is in it makes no sense.
+    Damaged,
+    /// It was removed or replaced.
+    Gone,
     /// Anything else.
     Failed,
 }

@@ -31,6 +31,12 @@ impl Timestamp {
         if d < 0 { 0 } else { d as u64 }
     }
 
+    /// Milliseconds between the two, whichever is earlier. A clock that was set back leaves moments of its future behind: what
+    /// holds for a while must not hold until that future comes.
+    pub const fn apart(self, other: Self) -> u64 {
+        self.0.abs_diff(other.0)
+    }
+
     /// This moment shifted by `ms`.
     pub const fn plus_millis(self, ms: i64) -> Self {
         Self(self.0.saturating_add(ms))

@@ -69,7 +69,7 @@ words! {
         "none" None, "trace" Trace, "probe" Probe, "banner" Banner, "route" Route, "stats" Stats, "bar" Bar,
         "access" Access, "request" Request,
     }
-    LogTroubleKind { "full" Full, "read-only" ReadOnly, "failed" Failed }
+    LogTroubleKind { "full" Full, "read-only" ReadOnly, "locked" Locked, "damaged" Damaged, "gone" Gone, "failed" Failed }
     Stream { "stdout" Stdout, "stderr" Stderr }
     Cause {
         "does-not-fit" DoesNotFit, "memory-held-by-others" MemoryHeldByOthers, "kv-cache-too-small" KvCacheTooSmall,
@@ -259,7 +259,7 @@ fields! {
     }
     GpuProcess { pid, name, memory_bytes, service }
     Host { name, gpu, candidates, foreign; state_dir, boot, images_revision, log_trouble }
-    LogTrouble { kind, since, error, folder, free }
+    LogTrouble { kind, since, error, folder, free; store }
     Candidate { container, image, running, port }
     ForeignProcess { pid, command }
     Snapshot { server_version, now, services, gpus, images, host, logs; metrics }

@@ -97,7 +97,7 @@ impl Limits {
     pub fn failed(&mut self, name: &str, now: Timestamp) {
         make_room(&mut self.failures, |at| at.last().copied());
         let at = self.failures.entry(key(name)).or_default();
-        at.retain(|at| now.since(*at) < HOUR_MS.unsigned_abs());
+        at.retain(|at| now.apart(*at) < HOUR_MS.unsigned_abs());
         if at.len() < ATTACK {
             at.push(now);
         }
@@ -151,7 +151,7 @@ fn make_room<K: Hash + Eq + Clone, V>(table: &mut HashMap<K, V>, at: impl Fn(&V)
 }
 
 fn recent(at: &[Timestamp], now: Timestamp) -> usize {
-    at.iter().filter(|at| now.since(**at) < HOUR_MS.unsigned_abs()).count()
+    at.iter().filter(|at| now.apart(**at) < HOUR_MS.unsigned_abs()).count()
 }
 
 fn key(name: &str) -> String {

@@ -9,12 +9,12 @@ mod secret;
 
 pub use command::command;
 
-use crate::store::{Account, NewSession, SessionRow, Store, TokenRow};
+use crate::store::{Account, NewSession, SessionRow, Store, StoreTrouble, TokenRow};
 use app::api::{AuditRow, Caller, Refused, Role};
 use app::model::Timestamp;
 use limits::Limits;
 use secret::{hash_of, is_password, password_hash, random, setup_code};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -111,6 +111,8 @@ pub struct Access {
     changed: watch::Sender<u64>,
     /// Streams that are open, by name.
     streams: Mutex<HashMap<String, usize>>,
+    /// Sessions that were ended and are still in a store that could not be written.
+    ended: Mutex<HashSet<i64>>,
 }
 
 /// The place of an open stream.
@@ -149,6 +151,7 @@ impl Access {
             waiting: [WAITING; 2].map(|places| Arc::new(Semaphore::new(places))),
             changed: watch::Sender::new(0),
             streams: Mutex::default(),
+            ended: Mutex::default(),
         };
         if access.needs_setup() {
             *access.code() = setup_code();
@@ -202,7 +205,7 @@ impl Access {
             Key::Open => (Caller::new("local", Role::Admin), None, None),
             Key::Token(hash) => {
                 let (token, owner) = self.store.token_of(&hash)?;
-                if now >= token.expires {
+                if now >= token.expires || token.created > now.plus_millis(AHEAD_MS) {
                     return None;
                 }
                 self.store.touch_token(&token, now);
@@ -211,7 +214,7 @@ impl Access {
             }
             Key::Session(hash) => {
                 let (session, account) = self.store.session_of(&hash)?;
-                if is_over(&session, now) {
+                if is_over(&session, now) || self.ended().contains(&session.id) {
                     return None;
                 }
                 self.store.touch_session(&session, now);
@@ -292,6 +295,10 @@ impl Access {
         now: Timestamp,
     ) -> Result<Entry, Refused> {
         let account = self.store.account_named(name);
+        if account.is_none() && self.store.wrong().is_some_and(StoreTrouble::hides) {
+            // Not a wrong password: nobody can be known now.
+            return Err(Refused::Store);
+        }
         let device = from.device.map(hash_of);
         let known = account.as_ref().zip(device).filter(|(a, device)| self.store.knows_device(device, a.id));
         let known = known.map(|(_, device)| device);
@@ -351,7 +358,16 @@ impl Access {
 
     /// Ends a session; `account` must be its owner's where it is given.
     pub fn end_session(&self, id: i64, account: Option<i64>) -> bool {
-        let ended = self.store.end_session(id, account);
+        let mut ended = self.store.end_session(id, account);
+        if !ended
+            && self.store.wrong().is_some()
+            && self.store.sessions(account).iter().any(|session| session.id == id)
+        {
+            // It is over now, and gone from the store as soon as that can be written.
+            self.ended().insert(id);
+            self.store.end_session_later(id);
+            ended = true;
+        }
         self.tell();
         ended
     }
@@ -366,7 +382,8 @@ impl Access {
     /// Sessions, of one account or all.
     pub fn sessions(&self, account: Option<i64>, now: Timestamp) -> Vec<SessionRow> {
         let mut sessions = self.store.sessions(account);
-        sessions.retain(|session| !is_over(session, now));
+        let ended = self.ended();
+        sessions.retain(|session| !is_over(session, now) && !ended.contains(&session.id));
         sessions
     }
 
@@ -549,6 +566,10 @@ impl Access {
         self.code.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn ended(&self) -> MutexGuard<'_, HashSet<i64>> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn streams(&self) -> MutexGuard<'_, HashMap<String, usize>> {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -558,8 +579,13 @@ impl Access {
     }
 }
 
+/// What was made so long after now was made by a clock that was wrong: it would live as long as that clock was ahead.
+const AHEAD_MS: i64 = 24 * 3_600_000;
+
 fn is_over(session: &SessionRow, now: Timestamp) -> bool {
-    now >= session.created.plus_millis(ABSOLUTE_MS) || now >= session.seen.plus_millis(IDLE_MS)
+    session.created > now.plus_millis(AHEAD_MS)
+        || now >= session.created.plus_millis(ABSOLUTE_MS)
+        || now >= session.seen.plus_millis(IDLE_MS)
 }
 
 /// Whether an account can have this name.

@@ -203,3 +203,33 @@ async fn the_store_has_neither_passwords_nor_tokens() {
     }
     assert!(seen > 4096);
 }
+
+#[tokio::test]
+async fn a_clock_that_jumps_makes_no_session_that_lives_for_ever_and_locks_nobody_out_for_long() {
+    const DAY: i64 = 24 * 3_600_000;
+    const YEAR: i64 = 365 * DAY;
+    let House { access, _dir } = house(false);
+    access.set_up_unattended("root", PASSWORD).await.expect("made");
+    let root = access.account("root").expect("there");
+    // Signed in while the clock was a year ahead.
+    let early = access.sign_in("root", PASSWORD, stranger(1), at(YEAR)).await.expect("let in");
+    let token = access.add_token(root.id, Role::Admin, "t", Role::Viewer, 366, at(YEAR)).expect("made");
+    assert!(access.who(of(&early.session), at(YEAR + 1)).is_some());
+    assert!(access.who(of(&early.session), at(0)).is_none(), "it would live for a year and a month");
+    assert!(access.who(Credentials { session: None, bearer: Some(&token) }, at(0)).is_none());
+    // An hour back is no reason to sign in anew.
+    let hour = access.sign_in("root", PASSWORD, stranger(1), at(3_600_000)).await.expect("let in");
+    assert!(access.who(of(&hour.session), at(0)).is_some());
+    // Used while the clock was ahead, and then not for a week of true time.
+    let used = access.sign_in("root", PASSWORD, stranger(1), at(0)).await.expect("let in");
+    assert!(access.who(of(&used.session), at(6 * DAY)).is_some());
+    assert!(access.who(of(&used.session), at(DAY)).is_some(), "now it is known when it was used");
+    assert!(access.who(of(&used.session), at(8 * DAY)).is_none(), "idle since the first day");
+    // Tries that were used up in a future that was none come back after the usual half minute.
+    for _ in 0..11 {
+        let _ = access.sign_in("root", "a wrong password", stranger(9), at(YEAR)).await;
+    }
+    let refused = |now| access.sign_in("root", PASSWORD, stranger(9), at(now));
+    assert!(matches!(refused(0).await.err(), Some(Refused::Wait(seconds)) if seconds <= 30));
+    assert!(refused(31_000).await.is_ok());
+}

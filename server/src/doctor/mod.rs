@@ -8,6 +8,7 @@ mod engine;
 mod host;
 mod port;
 mod setup;
+mod store;
 
 use crate::settings::{Config, ConfigError, Flags, Sources};
 use clap::Parser;
@@ -108,6 +109,7 @@ fn examine(sources: &Sources, assets: &Result<PathBuf, String>) -> Vec<Finding> 
         findings.extend(setup::secrets(config, sources));
         findings.push(setup::running(&config.dashboard.state_dir.value));
         findings.extend(host::disk(config));
+        findings.extend(store::store(&config.dashboard.state_dir.value));
         findings.push(port::port(config.dashboard.addr.value, &config.dashboard.state_dir.value));
         findings.extend(engine::look(config));
         findings.extend(host::gpu(config.dashboard.nvml_library.value.clone()));

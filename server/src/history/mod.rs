@@ -169,6 +169,7 @@ impl History {
             error: error.to_string().split(" (os error").next().unwrap_or_default().to_owned(),
             folder: self.root.display().to_string(),
             free: retention::free_bytes(&self.root).map(|(free, _)| free),
+            store: false,
         }
     }
 }

@@ -14,6 +14,12 @@ struct Quiet {
     swallowed: Option<(u64, Incident)>,
 }
 
+/// Whether it is still quiet. A clock that was set back makes no cool-down longer than it is.
+const fn holds(until: Timestamp, now: Timestamp, cooldown_ms: u64) -> bool {
+    let left = until.since(now);
+    left > 0 && left <= cooldown_ms
+}
+
 /// What one target was told, and when.
 #[derive(Debug)]
 pub struct Gate {
@@ -35,7 +41,7 @@ impl Gate {
         let key = (incident.service.as_ref().map(|(name, _)| name.clone()), incident.topic);
         let until = now.plus_millis(i64::try_from(self.cooldown_ms).unwrap_or(i64::MAX));
         match self.quiet.get_mut(&key) {
-            Some(quiet) if quiet.until > now => {
+            Some(quiet) if holds(quiet.until, now, self.cooldown_ms) => {
                 let before = quiet.swallowed.as_ref().map_or(0, |(count, _)| *count);
                 quiet.swallowed = Some((before + 1, incident.clone()));
                 false
@@ -51,8 +57,9 @@ impl Gate {
     pub fn due(&mut self, now: Timestamp) -> Vec<(u64, Incident)> {
         let mut due = Vec::new();
         let until = now.plus_millis(i64::try_from(self.cooldown_ms).unwrap_or(i64::MAX));
+        let cooldown_ms = self.cooldown_ms;
         self.quiet.retain(|_, quiet| {
-            if quiet.until > now {
+            if holds(quiet.until, now, cooldown_ms) {
                 return true;
             }
             let Some(swallowed) = quiet.swallowed.take() else { return false };

@@ -136,7 +136,7 @@ impl Story {
 
     /// What waited for long enough.
     pub fn due(&mut self, now: Timestamp) -> Vec<Incident> {
-        let late = |known: &Known| known.pending.as_ref().is_some_and(|p| now.since(p.seen) >= CAUSE_MS);
+        let late = |known: &Known| known.pending.as_ref().is_some_and(|p| now.apart(p.seen) >= CAUSE_MS);
         let due = self.known.iter_mut().filter(|(_, known)| late(known));
         due.filter_map(|(name, known)| known.flush(name)).collect()
     }
@@ -149,7 +149,7 @@ impl Story {
     /// In how many milliseconds the next is due.
     pub fn next_ms(&self, now: Timestamp) -> Option<u64> {
         let waits = self.known.values().filter_map(|known| known.pending.as_ref());
-        waits.map(|pending| CAUSE_MS.saturating_sub(now.since(pending.seen))).min()
+        waits.map(|pending| CAUSE_MS.saturating_sub(now.apart(pending.seen))).min()
     }
 }
 

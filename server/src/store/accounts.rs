@@ -265,7 +265,7 @@ impl Store {
 
     /// Remembers that a session was used.
     pub fn touch_session(&self, session: &SessionRow, now: Timestamp) {
-        if now.since(session.seen) >= SEEN_EVERY_MS.unsigned_abs() {
+        if now.apart(session.seen) >= SEEN_EVERY_MS.unsigned_abs() {
             self.with("touch_session", |c| {
                 c.execute("UPDATE session SET seen_ms = ?2 WHERE id = ?1", params![session.id, now.millis()])
             });
@@ -293,6 +293,11 @@ impl Store {
             )
         })
         .is_some_and(|rows| rows == 1)
+    }
+
+    /// Ends a session as soon as that can be written.
+    pub fn end_session_later(&self, id: i64) {
+        self.wait_to_write("end_session", "DELETE FROM session WHERE id = ?1", vec![id.into()], None);
     }
 
     /// Ends all sessions of an account but `keep`: how many.
@@ -381,7 +386,7 @@ impl Store {
 
     /// Remembers that a token was used.
     pub fn touch_token(&self, token: &TokenRow, now: Timestamp) {
-        if token.used.is_none_or(|used| now.since(used) >= SEEN_EVERY_MS.unsigned_abs()) {
+        if token.used.is_none_or(|used| now.apart(used) >= SEEN_EVERY_MS.unsigned_abs()) {
             self.with("touch_token", |c| {
                 c.execute("UPDATE token SET used_ms = ?2 WHERE id = ?1", params![token.id, now.millis()])
             });

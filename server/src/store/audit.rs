@@ -9,6 +9,10 @@ use rusqlite::{Row, ToSql, params};
 /// So many rows of what was done are kept, and so many of what was refused; the migration has the same number.
 pub const AUDIT_KEEPS: i64 = 100_000;
 
+/// Writes a row.
+const NOTE: &str = "INSERT INTO audit (at_ms, who, role, address, action, target, result, detail, refused, nth)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, (SELECT coalesce(max(nth), 0) + 1 FROM audit WHERE refused = ?9))";
+
 /// Which rows are asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditFilter {
@@ -41,11 +45,10 @@ fn row(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
 impl Store {
     /// Writes a row; its number is given.
     pub fn note(&self, entry: &AuditRow) {
+        let mut written = false;
         self.with("note", |c| {
             c.execute(
-                "INSERT INTO audit (at_ms, who, role, address, action, target, result, detail, refused, nth)
-                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9,
-                        (SELECT coalesce(max(nth), 0) + 1 FROM audit WHERE refused = ?9))",
+                NOTE,
                 params![
                     entry.at.millis(),
                     entry.who,
@@ -58,6 +61,7 @@ impl Store {
                     entry.result != "done"
                 ],
             )?;
+            written = true;
             let of_this = "SELECT refused, nth FROM audit WHERE id = ?1";
             let (refused, nth): (bool, i64) =
                 c.query_row(of_this, [c.last_insert_rowid()], |r| Ok((r.get(0)?, r.get(1)?)))?;
@@ -68,6 +72,22 @@ impl Store {
             }
             Ok(())
         });
+        if !written {
+            // What was done is written down later; its time is its own.
+            let texts = [
+                &entry.who,
+                &entry.role,
+                &entry.address,
+                &entry.action,
+                &entry.target,
+                &entry.result,
+                &entry.detail,
+            ];
+            let values =
+                std::iter::once(entry.at.millis().into()).chain(texts.map(|text| text.clone().into()));
+            let values = values.chain([(entry.result != "done").into()]);
+            self.wait_to_write("note", NOTE, values.collect(), None);
+        }
     }
 
     /// Rows, the newest first.

@@ -60,23 +60,23 @@ impl Store {
     /// Remembers what a run was launched from and with.
     pub fn set_launch(&self, run: u64, image: Option<&str>, configuration: Option<&Values>) {
         let configuration = configuration.and_then(|values| serde_json::to_string(values).ok());
-        self.with("set_launch", |c| {
-            c.execute(
-                "UPDATE run SET image = ?2, configuration = ?3 WHERE run = ?1",
-                params![run.cast_signed(), image, configuration],
-            )
-        });
+        self.write_or_wait(
+            "set_launch",
+            "UPDATE run SET image = ?2, configuration = ?3 WHERE run = ?1",
+            vec![run.cast_signed().into(), image.map(str::to_owned).into(), configuration.into()],
+            None,
+        );
     }
 
     /// Remembers how the start of a run went.
     pub fn set_phases(&self, run: u64, phases: &[PhaseTime]) {
         let Ok(text) = serde_json::to_string(phases) else { return };
-        self.with("set_phases", |c| {
-            c.execute(
-                "UPDATE run SET phases = ?2 WHERE (service, instance) = (SELECT service, instance FROM run WHERE run = ?1)",
-                params![run.cast_signed(), text],
-            )
-        });
+        self.write_or_wait(
+            "set_phases",
+            "UPDATE run SET phases = ?2 WHERE (service, instance) = (SELECT service, instance FROM run WHERE run = ?1)",
+            vec![run.cast_signed().into(), text.into()],
+            None,
+        );
     }
 
     /// Remembers how a run ended. What failed stays failed, whatever is asked of the service later; a cause that is found
@@ -86,14 +86,21 @@ impl Store {
             return;
         };
         let failed = matches!(end.state, State::Failed { .. });
-        self.with("set_end", |c| {
-            c.execute(
-                "UPDATE run SET ended_ms = COALESCE(ended_ms, ?2), code = COALESCE(code, ?3),
-                    ending = CASE WHEN ?5 OR ending IS NULL OR ending NOT LIKE ?6 THEN ?4 ELSE ending END
-                    WHERE (service, instance) = (SELECT service, instance FROM run WHERE run = ?1)",
-                params![run.cast_signed(), end.at.map(Timestamp::millis), end.code, state, failed, FAILED],
-            )
-        });
+        self.write_or_wait(
+            "set_end",
+            "UPDATE run SET ended_ms = COALESCE(ended_ms, ?2), code = COALESCE(code, ?3),
+                ending = CASE WHEN ?5 OR ending IS NULL OR ending NOT LIKE ?6 THEN ?4 ELSE ending END
+                WHERE (service, instance) = (SELECT service, instance FROM run WHERE run = ?1)",
+            vec![
+                run.cast_signed().into(),
+                end.at.map(Timestamp::millis).into(),
+                end.code.into(),
+                state.into(),
+                failed.into(),
+                FAILED.to_owned().into(),
+            ],
+            None,
+        );
     }
 
     /// Runs of a service, the newest first, only those before the one of that number where one is given.
@@ -284,7 +291,7 @@ mod tests {
                     .expect("written");
                 connection.execute("INSERT INTO run (service, instance, started_ms, log_from_ns) VALUES ('not a name', 'b', 7, 0)", []).expect("written");
             }
-            migrate(&mut connection).expect("brought up to date");
+            migrate(&mut connection, version).expect("brought up to date");
             drop(connection);
             let store = Store::open(dir.path()).expect("opens");
             let runs = store.runs(&name(), 10, None);

@@ -13,7 +13,7 @@ use crate::runtime::systemd::{Bus, SystemdRuntime, UnitName};
 use crate::runtime::{Runtime, RuntimeError};
 use crate::settings::edit::{self, EditError};
 use crate::settings::{Config, ContainerName, Kind, RuntimeChoice, ServiceConfig, Sourced, Sources};
-use crate::store::Store;
+use crate::store::{Store, StoreTrouble};
 use crate::vllm::http::Http;
 use crate::vllm::launch::{DIALECT, PLAIN};
 use crate::vllm::metrics::requests_under_way;
@@ -215,6 +215,7 @@ impl Fleet {
         tokio::spawn(crate::gpu::watch(fleet.world.clone(), paths, fleet.stop.clone()));
         tokio::spawn(super::counters::watch(fleet.world.clone(), fleet.stop.clone()));
         tokio::spawn(fleet.clone().look_after_history());
+        tokio::spawn(super::upkeep::look_after(fleet.store.clone(), fleet.world.clone(), fleet.stop.clone()));
         fleet
     }
 
@@ -381,6 +382,11 @@ impl Fleet {
         }
     }
 
+    /// What is wrong with the store, as far as that is known.
+    pub fn store_trouble(&self) -> Option<StoreTrouble> {
+        self.store.wrong()
+    }
+
     /// How often the store failed.
     pub fn store_errors(&self) -> u64 {
         self.store.errors()
@@ -400,6 +406,9 @@ impl Fleet {
         let ends = futures::future::join_all(posts.into_values().map(Post::end));
         if tokio::time::timeout(SHUTDOWN_LIMIT, ends).await.is_err() {
             tracing::error!(services = names.join(", "), "not everything could be ended in time");
+        }
+        if self.store.waiting() > 0 && !self.store_writes().await {
+            tracing::error!(writes = self.store.waiting(), "the store could not be written: this is lost");
         }
     }
 
@@ -471,7 +480,7 @@ impl Fleet {
                         return;
                     }
                     let now = trouble.borrow_and_update().clone();
-                    self.world.put_log_trouble(now);
+                    self.world.put_trouble(false, now);
                 }
                 () = self.stop.cancelled() => return,
             }

@@ -194,7 +194,7 @@ impl Images {
                 let key = format!("checked/{reference}");
                 let last = self.store.fact(&key).and_then(|at| Timestamp::parse_nanos(&at));
                 let due =
-                    last.is_none_or(|at| Timestamp::now().since(Timestamp::from_nanos(at)) >= CHECK_EVERY_MS);
+                    last.is_none_or(|at| Timestamp::now().apart(Timestamp::from_nanos(at)) >= CHECK_EVERY_MS);
                 if due && self.known(&reference).is_some_and(|i| i.local.is_some()) {
                     self.store.set_fact(&key, &Timestamp::now().to_string());
                     self.ask_registry(reference).await;

@@ -636,6 +636,19 @@ fn a_new_dashboard_does_not_give_a_new_budget() {
 }
 
 #[test]
+fn a_clock_that_was_set_back_does_not_hold_failures_against_it_until_their_time_comes() {
+    const HOUR: i64 = 3_600_000;
+    let mut m = kept(&[3 * HOUR, 3 * HOUR + 1, 3 * HOUR + 2], false);
+    assert!(m.restarts(at(0)).is_none());
+    assert!(m.next(ended(-400, 1, false), at(0)).contains(&Effect::Launch));
+    // And one that ran while the clock was ahead has run for no time, not for less.
+    m.next(up(2 * HOUR), at(1));
+    assert_eq!(word(&m), "starting");
+    let effects = m.next(ended(2 * HOUR, 1, false), at(2));
+    assert_eq!(armed(&effects), Some(4_000), "only what failed now counts");
+}
+
+#[test]
 fn an_engine_that_goes_and_comes_back_without_it_is_no_reason_to_stay_down() {
     let mut m = kept(&[], false);
     m.next(up(0), at(1));

@@ -16,6 +16,7 @@ mod machine;
 mod machine_tests;
 mod planner;
 mod task;
+mod upkeep;
 mod world;
 
 pub use configure::{NotSaved, Outlook};

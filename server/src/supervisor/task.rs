@@ -8,7 +8,7 @@ use super::planner::{self, Figures, Planner};
 use super::world::World;
 use crate::health::{self, Outcome};
 use crate::logs::Feed;
-use crate::runtime::{Activity, Hint, Launch, Look, Runtime, RuntimeError};
+use crate::runtime::{Activity, Hint, InstanceId, Launch, Look, Runtime, RuntimeError};
 use crate::settings::fields::{self, Values};
 use crate::settings::{Kind, ServiceConfig};
 use crate::store::{RunEnd, RunRow, Store};
@@ -117,6 +117,8 @@ pub struct Task {
     /// What the store was told of this run's end and of its start.
     noted: (Option<RunEnd>, Vec<PhaseTime>),
     follower: Option<Follower>,
+    /// Whose run could not be opened: the store could not be written.
+    unopened: Option<InstanceId>,
     /// A command that an earlier dashboard took and did not carry out.
     resume: Option<(Verb, Timestamp)>,
     /// A command is being carried out.
@@ -217,6 +219,7 @@ impl Task {
             run: None,
             noted: (None, Vec::new()),
             follower: None,
+            unopened: None,
             resume,
             commanded: None,
             version: None,
@@ -420,7 +423,23 @@ impl Task {
         format!("stopping/{}", self.config.name)
     }
 
+    /// Opens the run that could not be opened, if it can be now.
+    fn follow_late(&mut self) {
+        let Some(id) = self.unopened.take() else { return };
+        if let Some(instance) = self.machine.instance().filter(|instance| instance.id == id).cloned() {
+            self.follow(&instance);
+            let Some(run) = self.run else { return };
+            if let Some(at) = self.machine.ready_since() {
+                self.store.set_ready(run, at);
+            }
+            if let Some(outcome) = self.machine.outcome() {
+                self.store.set_outcome(run, &outcome);
+            }
+        }
+    }
+
     fn observe(&mut self, observation: Observation) {
+        self.follow_late();
         let stopping = self.machine.is_stopping();
         let memory = self.machine.memory().clone();
         let (wish, ready, outcome) =
@@ -854,11 +873,14 @@ impl Task {
                 outcome: None,
             })
         });
+        // What is seen of this one must not be told of the run before.
+        self.run = row.as_ref().map(|row| row.run);
+        self.unopened = row.is_none().then(|| instance.id.clone());
         let Some(row) = row else {
-            tracing::error!(service = %self.config.name, "no run could be opened: its log is not shown");
+            self.launch_asked = asked;
+            tracing::error!(service = %self.config.name, "no run could be opened: its log is shown when the store can be written");
             return;
         };
-        self.run = Some(row.run);
         self.noted = (None, self.store.run(row.run).map(|known| known.phases).unwrap_or_default());
         // The rest of the run before may come first.
         self.witness().hear_from(row.run);

@@ -39,6 +39,8 @@ pub struct World {
     gpus_read: Mutex<Option<Instant>>,
     pulls: Pulls,
     events: Events,
+    /// What cannot be written: of the store, of logs.
+    troubles: Mutex<[Option<LogTrouble>; 2]>,
 }
 
 /// Pulls that came to an end since the dashboard began.
@@ -94,6 +96,7 @@ impl World {
             gpus_read: Mutex::default(),
             pulls: Pulls::default(),
             events: Events::default(),
+            troubles: Mutex::default(),
         })
     }
 
@@ -259,14 +262,25 @@ impl World {
         }
     }
 
-    /// Says what keeps logs from being written.
-    pub(super) fn put_log_trouble(&self, trouble: Option<LogTrouble>) {
-        if let Some(trouble) = trouble.as_ref().filter(|_| self.host().log_trouble.is_none()) {
-            self.events.logs_not_written(trouble);
-        }
-        if self.change_host(|host| host.log_trouble = trouble) {
+    /// Says what keeps logs from being written, or, of the store, what must be remembered. The store's comes first.
+    pub(super) fn put_trouble(&self, store: bool, trouble: Option<LogTrouble>) {
+        let shown = {
+            let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+            let place = &mut troubles[usize::from(!store)];
+            if let Some(trouble) = trouble.as_ref().filter(|_| place.is_none()) {
+                self.events.logs_not_written(trouble);
+            }
+            *place = trouble;
+            troubles.iter().flatten().next().cloned()
+        };
+        if self.change_host(|host| host.log_trouble = shown) {
             self.tell();
         }
+    }
+
+    /// What keeps logs from being written.
+    pub fn log_trouble(&self) -> Option<LogTrouble> {
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner)[1].clone()
     }
 
     /// Says whether the dashboard is started with the machine.

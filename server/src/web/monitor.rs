@@ -2,6 +2,7 @@
 
 use super::Site;
 use super::problem::Problem;
+use crate::store::StoreTrouble;
 use crate::vitals::{BOUNDS_MS, Kind, Process, Text, journal};
 use app::model::{GpuState, Service, State as ServiceState};
 use axum::http::{StatusCode, header};
@@ -18,13 +19,14 @@ pub async fn healthz() -> &'static str {
 pub async fn readyz(site: Site) -> Result<&'static str, Problem> {
     let mut wrong = Vec::new();
     if site.stop.is_cancelled() {
-        wrong.push("the dashboard is shutting down");
+        wrong.push("the dashboard is shutting down".to_owned());
     }
     if !site.fleet.is_settled() {
-        wrong.push("not every service has been looked at yet");
+        wrong.push("not every service has been looked at yet".to_owned());
     }
     if !site.fleet.store_writes().await {
-        wrong.push("the store in the state folder cannot be written");
+        let why = site.fleet.store_trouble().map_or("it does not answer", StoreTrouble::what);
+        wrong.push(format!("the store in the state folder cannot be written: {why}"));
     }
     if wrong.is_empty() {
         Ok("ready\n")
@@ -234,7 +236,7 @@ fn of_logs(site: &Site, text: &mut Text) {
         text.family("services_log_disk_size_bytes", Kind::Gauge, "Size of the disk of the logs.")
             .sample(&[], size as f64);
     }
-    let trouble = site.fleet.world().host().log_trouble.is_some();
+    let trouble = site.fleet.world().log_trouble().is_some();
     text.family("services_log_history_trouble", Kind::Gauge, "1 while logs cannot be written to disk.")
         .sample(&[], if trouble { 1.0 } else { 0.0 });
 }

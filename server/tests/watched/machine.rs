@@ -66,7 +66,8 @@ impl Machine {
         Self::begin(dir, settings, variables)
     }
 
-    fn begin(dir: Arc<TempDir>, settings: &str, variables: &[(&str, &str)]) -> Self {
+    /// Starts where one was, while somebody still has the folder.
+    pub fn begin(dir: Arc<TempDir>, settings: &str, variables: &[(&str, &str)]) -> Self {
         let mut child = command(dir.path(), settings, variables)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -9,3 +9,4 @@ mod metrics;
 mod notify;
 mod ready;
 mod shutdown;
+mod store;

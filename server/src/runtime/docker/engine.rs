@@ -224,6 +224,16 @@ impl Engine {
             Ok(Err(error)) => return Err(self.failed(error)),
             Err(_) => return Err(Failed::Away(self.too_late())),
         };
+        // Paths are asked without a version, which every engine takes for its own: whether it is one of ours it has to say.
+        match tokio::time::timeout(PING_LIMIT, docker.version()).await {
+            Ok(Ok(about)) => {
+                if let Some(detail) = about.min_api_version.as_deref().and_then(too_new) {
+                    return Err(Failed::Away(UnreachableReason::Garbage { detail }));
+                }
+            }
+            Ok(Err(error)) => return Err(self.failed(error)),
+            Err(_) => return Err(Failed::Away(self.too_late())),
+        }
         *lock(&self.client) = Some(docker.clone());
         Ok(docker)
     }
@@ -385,6 +395,19 @@ fn away_reason(failed: Failed) -> UnreachableReason {
             UnreachableReason::Garbage { detail: format!("{status}: {message}") }
         }
     }
+}
+
+/// An engine of tomorrow that speaks no version of the API that is spoken here: what is needed then.
+fn too_new(least: &str) -> Option<String> {
+    let (major, minor) = least.split_once('.')?;
+    let least: (usize, usize) = (major.parse().ok()?, minor.parse().ok()?);
+    let ours = (API_DEFAULT_VERSION.major_version, API_DEFAULT_VERSION.minor_version);
+    (least > ours).then(|| {
+        format!(
+            "it speaks its API from version {}.{} on, and this Services up to {}.{}. A newer Services is needed, or an older engine",
+            least.0, least.1, ours.0, ours.1
+        )
+    })
 }
 
 /// Finds the system's own error below what the client wraps around it.

@@ -43,7 +43,7 @@ impl Machine {
 
     /// Restarts after failures, where there are any.
     pub fn restarts(&self, now: Timestamp) -> Option<Restarts> {
-        let counted = |at: &&Timestamp| now.since(**at) < self.keep.window;
+        let counted = |at: &&Timestamp| now.apart(**at) < self.keep.window;
         let oldest = self.memory.failures.iter().find(counted);
         let failures = self.failures(now).max(self.memory.unready);
         (self.keeps() && failures > 0).then(|| Restarts {
@@ -63,7 +63,7 @@ impl Machine {
 
     /// Failures within the window.
     fn failures(&self, now: Timestamp) -> u32 {
-        let failures = self.memory.failures.iter().filter(|at| now.since(**at) < self.keep.window).count();
+        let failures = self.memory.failures.iter().filter(|at| now.apart(**at) < self.keep.window).count();
         u32::try_from(failures).unwrap_or(u32::MAX)
     }
 
@@ -88,7 +88,7 @@ impl Machine {
         if !again || !self.keeps() || self.memory.by_hand {
             return;
         }
-        self.memory.failures.retain(|at| now.since(*at) < self.keep.window);
+        self.memory.failures.retain(|at| now.apart(*at) < self.keep.window);
         self.memory.failures.push(now);
         // A start that takes longer than the window to fail would never spend it.
         self.memory.unready =

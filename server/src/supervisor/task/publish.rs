@@ -125,7 +125,8 @@ impl Task {
             auto_start: self.auto_start,
             auto_start_fixed: self.config.auto_start.is_some(),
             restarts: self.machine.restarts(Timestamp::now()),
-            run: self.feed.run_numbers().0.or(self.run),
+            // One that could not be opened has no number yet: that of the run before is not its own.
+            run: self.feed.run_numbers().0.or(self.run).filter(|_| self.unopened.is_none()),
             api_url: self.is_vllm().then(|| self.api_base()),
             container,
             remnants: self.remnants(),
