@@ -676,6 +676,10 @@ fn unreachable(reason: &UnreachableReason) -> Said {
             format!("Services may not open {address}."),
             "Let its user into the group that owns the socket, then restart Services.",
         ),
+        UnreachableReason::Forbidden { question } => said(
+            format!("The engine's proxy does not allow {question}."),
+            "Let it through: docs/LEAST-POWER.md lists what Services asks.",
+        ),
         UnreachableReason::Timeout { address, seconds } => {
             said(format!("{address} did not answer within {seconds} s."), BACK)
         }

@@ -685,6 +685,10 @@ fn unreachable(reason: &UnreachableReason) -> Said {
             format!("Сервисам нельзя открыть {address}."),
             "Добавьте их пользователя в группу, которой принадлежит сокет, и перезапустите Сервисы.",
         ),
+        UnreachableReason::Forbidden { question } => said(
+            format!("Прокси перед движком не пропускает {question}."),
+            "Разрешите это: что спрашивают Сервисы, перечислено в docs/LEAST-POWER.md.",
+        ),
         UnreachableReason::Timeout { address, seconds } => {
             said(format!("{address} не ответил за {seconds} с."), BACK)
         }

@@ -265,6 +265,7 @@ fn every_failure_and_reason() {
         UnreachableReason::NoSocket { address: address() },
         UnreachableReason::Refused { address: address() },
         UnreachableReason::Denied { address: address() },
+        UnreachableReason::Forbidden { question: "GET /events".into() },
         UnreachableReason::Timeout { address: address(), seconds: 5 },
         UnreachableReason::Garbage { detail: "?".into() },
         UnreachableReason::NotAskedYet,

@@ -1,9 +1,8 @@
 //! The container engine: whether it can be asked, by whom, and what it offers.
 
 use super::{Finding, clock};
-use crate::runtime::docker::{About, Engine, about};
+use crate::runtime::docker::{About, Engine, about, default_engine};
 use crate::settings::{Config, Kind, RuntimeChoice};
-use crate::supervisor::default_engine;
 use app::locales::Lang;
 use app::model::{Timestamp, UnreachableReason};
 use std::os::unix::fs::MetadataExt;

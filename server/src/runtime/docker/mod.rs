@@ -12,11 +12,13 @@ mod engine;
 pub mod images;
 mod leftover;
 mod logs;
+mod places;
 mod progress;
 
 pub use about::{About, about};
 pub use container::{SHM_BYTES, binds};
 pub use engine::{Engine, EngineEvent};
+pub use places::default_engine;
 
 use super::{
     Activity, FollowEnd, FramePosition, FrameSink, Hint, InstanceId, Launch, Look, Runtime, RuntimeError,
@@ -113,6 +115,10 @@ impl DockerRuntime {
             Err(engine::Failed::Server { status: 404, .. }) => Ok(None),
             Err(failed) => Err(failed.into_error("logs")),
         }
+    }
+
+    fn log<'a>(&'a self, instance: &'a InstanceId, tty: bool) -> logs::Log<'a> {
+        logs::Log { address: self.engine.address(), id: &instance.id, tty, mute: self.engine.is_podman() }
     }
 
     /// An end that nobody here saw: the engine may still know who asked for it.
@@ -319,6 +325,7 @@ impl DockerRuntime {
         match sent {
             // Gone, or not running: what was wanted.
             Ok(()) | Err(engine::Failed::Server { status: 404 | 409, .. }) => Ok(()),
+            Err(engine::Failed::Server { message, .. }) if is_not_running(&message) => Ok(()),
             Err(failed) => Err(failed.into_error("stop")),
         }
     }
@@ -383,6 +390,11 @@ fn is_port_taken(message: &str) -> bool {
     message.contains("port is already allocated") || message.contains("address already in use")
 }
 
+/// Podman's words for what Docker answers with 409: a signal for a container that does not run.
+fn is_not_running(message: &str) -> bool {
+    message.contains("can only kill running containers") || message.ends_with("container state improper")
+}
+
 impl Runtime for DockerRuntime {
     fn look(&self) -> BoxFuture<'_, Result<Look, RuntimeError>> {
         Box::pin(self.look_now())
@@ -435,7 +447,7 @@ impl Runtime for DockerRuntime {
     ) -> BoxFuture<'a, Result<FollowEnd, RuntimeError>> {
         Box::pin(async move {
             let Some(tty) = self.has_terminal(&instance.id).await? else { return Ok(FollowEnd::Complete) };
-            let log = logs::Log { address: self.engine.address(), id: &instance.id, tty };
+            let log = self.log(instance, tty);
             let (end, mut at) = log.read(from, logs::To::Live, sink, &stop).await?;
             if end == FollowEnd::Broken {
                 return Ok(end);
@@ -471,7 +483,7 @@ impl Runtime for DockerRuntime {
     ) -> BoxFuture<'a, Result<FollowEnd, RuntimeError>> {
         Box::pin(async move {
             let Some(tty) = self.has_terminal(&instance.id).await? else { return Ok(FollowEnd::Complete) };
-            let log = logs::Log { address: self.engine.address(), id: &instance.id, tty };
+            let log = self.log(instance, tty);
             Ok(log.read(from, logs::To::Time(until_ns), sink, &stop).await?.0)
         })
     }
@@ -493,10 +505,17 @@ impl Runtime for DockerRuntime {
 pub async fn end_policy(engine: &Engine, container: &str) -> Result<(), RuntimeError> {
     let policy = RestartPolicy { name: Some(RestartPolicyNameEnum::NO), maximum_retry_count: None };
     let body = ContainerUpdateBody { restart_policy: Some(policy), ..Default::default() };
-    engine
-        .ask(|docker| async move { docker.update_container(container, body).await })
-        .await
-        .map_err(|f| f.into_error("update"))
+    let updated = engine.ask(|docker| async move { docker.update_container(container, body).await }).await;
+    updated.map_err(|failed| match failed {
+        // Not the container is missing, but the whole question.
+        engine::Failed::Server { status: 404, message } if !message.contains("container") => {
+            RuntimeError::Refused(FailureKind::Refused {
+                action: "update".to_owned(),
+                detail: "this engine cannot change a container's restart policy; create the container anew with --restart=no".to_owned(),
+            })
+        }
+        failed => failed.into_error("update"),
+    })
 }
 
 /// Names of all containers with a label, `KEY` or `KEY=VALUE`, sorted.
