@@ -435,8 +435,8 @@ impl Engine {
                     entry.died = Some((code, at));
                 }
                 // `exec_*`, `attach`, `top` and the like change nothing that is shown.
-                "kill" | "create" | "destroy" | "remove" | "oom" | "pause" | "unpause" | "rename" | "update" | "restart"
-                | "stop" | "health_status" => {}
+                "kill" | "create" | "destroy" | "remove" | "oom" | "pause" | "unpause" | "rename"
+                | "update" | "restart" | "stop" | "health_status" => {}
                 _ => return None,
             }
         }

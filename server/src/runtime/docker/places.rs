@@ -31,11 +31,14 @@ fn places(runtime_dir: &Path) -> [PathBuf; 4] {
 /// The first socket that this user may open; else the first there is, whose refusal is then told.
 fn pick(places: &[PathBuf]) -> Option<&Path> {
     let sockets = || {
-        places.iter().map(PathBuf::as_path).filter(|place| {
-            std::fs::metadata(place).is_ok_and(|meta| meta.file_type().is_socket())
-        })
+        places
+            .iter()
+            .map(PathBuf::as_path)
+            .filter(|place| std::fs::metadata(place).is_ok_and(|meta| meta.file_type().is_socket()))
     };
-    sockets().find(|place| access(*place, Access::READ_OK | Access::WRITE_OK).is_ok()).or_else(|| sockets().next())
+    sockets()
+        .find(|place| access(*place, Access::READ_OK | Access::WRITE_OK).is_ok())
+        .or_else(|| sockets().next())
 }
 
 #[cfg(test)]
