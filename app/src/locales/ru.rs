@@ -326,7 +326,7 @@ pub(super) static WORDS: Words = Words {
     },
     budget_resets: |at| format!("Запас попыток восстановится {at}."),
     own_policy: |policy| {
-        format!("Docker перезапускает этот контейнер сам ({policy}), даже если его конфигурация сломана.")
+        format!("Движок перезапускает этот контейнер сам ({policy}), даже если его конфигурация сломана.")
     },
     take_policy: "Поручить Сервисам",
     boot_missing: |status| match status {
@@ -344,7 +344,7 @@ pub(super) static WORDS: Words = Words {
     details: "Подробности",
     runtime: "Где работает",
     runtime_name: |kind| match kind {
-        RuntimeKind::Docker => "Docker",
+        RuntimeKind::Docker => "контейнер",
         RuntimeKind::Process => "процесс",
         RuntimeKind::Systemd => "systemd",
         RuntimeKind::Demo => "демо",
@@ -354,7 +354,7 @@ pub(super) static WORDS: Words = Words {
     adopted: "подключён как есть",
     created_here: "создан Сервисами",
     restart_policy: "Политика перезапуска",
-    restart_policy_hint: "Docker перезапускает его сам, помимо Сервисов",
+    restart_policy_hint: "Движок перезапускает его сам, помимо Сервисов",
     image: "Образ",
     api_address: "Адрес API",
     served_models: "Доступные модели",
@@ -676,7 +676,7 @@ fn unreachable(reason: &UnreachableReason) -> Said {
     match reason {
         UnreachableReason::NoSocket { address } => said(
             format!("По адресу {address} нет движка Docker."),
-            "Запустите Docker или задайте DOCKER_HOST. Страница оживёт сама.",
+            "Запустите Docker или Podman или задайте DOCKER_HOST. Страница оживёт сама.",
         ),
         UnreachableReason::Refused { address } => {
             said(format!("По адресу {address} никто не отвечает. Работает ли Docker?"), BACK)

@@ -1,9 +1,12 @@
 //! The connection to one engine: questions with time limits, one event stream for all, and whether it is there at all.
 
+use super::podman;
 use crate::runtime::RuntimeError;
 use app::model::{FailureKind, Timestamp, UnreachableReason};
-use bollard::models::{EventMessage, EventMessageTypeEnum, SystemVersion};
-use bollard::query_parameters::EventsOptions;
+use bollard::models::{
+    ContainerInspectResponse, ContainerSummary, EventMessage, EventMessageTypeEnum, SystemVersion,
+};
+use bollard::query_parameters::{EventsOptions, ListContainersOptions};
 use bollard::{API_DEFAULT_VERSION, Docker, errors::Error};
 use futures::StreamExt;
 use std::collections::{HashMap, VecDeque};
@@ -220,6 +223,37 @@ impl Engine {
         let _ = tokio::time::timeout(PING_LIMIT, read).await;
     }
 
+    /// How a container is, by its name or id, which was checked.
+    pub async fn inspect(&self, name: &str) -> Result<ContainerInspectResponse, Failed> {
+        let address = &self.address;
+        // Which engine it is, is known with the client.
+        self.client().await?;
+        if self.is_podman() {
+            return self.within(QUICK, podman::inspect(address, name)).await;
+        }
+        self.ask(|docker| async move { docker.inspect_container(name, None).await }).await
+    }
+
+    /// All containers, running or not.
+    pub async fn containers(&self) -> Result<Vec<ContainerSummary>, Failed> {
+        self.client().await?;
+        if self.is_podman() {
+            return self.within(QUICK, podman::containers(&self.address)).await;
+        }
+        let options = ListContainersOptions { all: true, ..Default::default() };
+        self.ask(|docker| async move { docker.list_containers(Some(options)).await }).await
+    }
+
+    async fn within<T>(
+        &self,
+        limit: Duration,
+        question: impl Future<Output = Result<T, Failed>>,
+    ) -> Result<T, Failed> {
+        tokio::time::timeout(limit, question)
+            .await
+            .unwrap_or_else(|_| Err(Failed::Away(self.too_slow(limit))))
+    }
+
     /// Asks a quick question.
     pub async fn ask<T, F>(&self, question: impl FnOnce(Docker) -> F) -> Result<T, Failed>
     where
@@ -248,11 +282,12 @@ impl Engine {
         match tokio::time::timeout(limit, question(docker)).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(self.failed(error)),
-            Err(_) => Err(Failed::Away(UnreachableReason::Timeout {
-                address: self.address.clone(),
-                seconds: limit.as_secs(),
-            })),
+            Err(_) => Err(Failed::Away(self.too_slow(limit))),
         }
+    }
+
+    fn too_slow(&self, limit: Duration) -> UnreachableReason {
+        UnreachableReason::Timeout { address: self.address.clone(), seconds: limit.as_secs() }
     }
 
     /// The client, with the API version that this engine speaks.
@@ -281,7 +316,7 @@ impl Engine {
                     failed => failed,
                 });
             }
-            Err(_) => return Err(Failed::Away(self.too_late())),
+            Err(_) => return Err(Failed::Away(self.too_slow(PING_LIMIT))),
         };
         self.podman.store(is_podman(&version), Ordering::Relaxed);
         *lock(&self.client) = Some(docker.clone());
@@ -293,7 +328,7 @@ impl Engine {
         match tokio::time::timeout(PING_LIMIT, docker.ping()).await {
             Ok(Ok(_)) => None,
             Ok(Err(error)) => Some(self.away_of(error, "GET /_ping")),
-            Err(_) => Some(self.too_late()),
+            Err(_) => Some(self.too_slow(PING_LIMIT)),
         }
     }
 
@@ -302,10 +337,6 @@ impl Engine {
             Failed::Server { status, message } if is_forbidden(status, &message) => forbidden(question),
             failed => away_reason(failed),
         }
-    }
-
-    fn too_late(&self) -> UnreachableReason {
-        UnreachableReason::Timeout { address: self.address.clone(), seconds: PING_LIMIT.as_secs() }
     }
 
     pub(super) fn failed(&self, error: Error) -> Failed {

@@ -8,9 +8,7 @@ use super::engine::{Failed, NOT_ALLOWED, is_forbidden};
 use super::progress::{Message, Progress, failure};
 use app::model::{Pull, PullFailure, PullState, Timestamp};
 use bollard::errors::Error;
-use bollard::query_parameters::{
-    CreateImageOptions, ListContainersOptions, ListImagesOptions, RemoveImageOptions, TagImageOptions,
-};
+use bollard::query_parameters::{CreateImageOptions, ListImagesOptions, RemoveImageOptions, TagImageOptions};
 use futures::StreamExt;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -128,9 +126,7 @@ fn told(status: u16, message: &str) -> PullFailure {
 pub async fn list(engine: &Engine) -> Result<Vec<Stored>, PullFailure> {
     let options = ListImagesOptions { all: false, ..Default::default() };
     let images = engine.ask(|d| async move { d.list_images(Some(options)).await }).await.map_err(words)?;
-    let options = ListContainersOptions { all: true, ..Default::default() };
-    let containers =
-        engine.ask(|d| async move { d.list_containers(Some(options)).await }).await.map_err(words)?;
+    let containers = engine.containers().await.map_err(words)?;
     let mut users: HashMap<String, Vec<String>> = HashMap::new();
     for container in containers {
         let name = container.names.and_then(|n| n.into_iter().next()).unwrap_or_default();

@@ -69,7 +69,6 @@ impl Log<'_> {
         let Self { address, id, tty, mute } = *self;
         let away = |reason| RuntimeError::Away(reason);
         let timeout = || UnreachableReason::Timeout { address: address.to_owned(), seconds: LIMIT.as_secs() };
-        let refused = || UnreachableReason::Refused { address: address.to_owned() };
         let at = |name: &str, ns: i64| format!("&{name}={}.{:09}", ns / 1_000_000_000, ns % 1_000_000_000);
         let since = if from.time_ns > 0 { at("since", from.time_ns) } else { String::new() };
         let until = match to {
@@ -80,18 +79,7 @@ impl Log<'_> {
         // The id was checked to be hexadecimal when it was read.
         let path =
             format!("/containers/{id}/logs?follow={live}&stdout=1&stderr=1&timestamps=1{since}{until}");
-        let garbage = |error: std::io::Error| UnreachableReason::Garbage { detail: error.to_string() };
-        let answer = async {
-            if let Some(socket) = address.strip_prefix("unix://") {
-                let socket = tokio::net::UnixStream::connect(socket).await.map_err(|_| refused())?;
-                Body::ask(socket, "localhost", &path).await.map_err(garbage)
-            } else {
-                let authority =
-                    address.split_once("://").map_or(address, |(_, rest)| rest).trim_end_matches('/');
-                let socket = tokio::net::TcpStream::connect(authority).await.map_err(|_| refused())?;
-                Body::ask(socket, authority, &path).await.map_err(garbage)
-            }
-        };
+        let answer = Body::get(address, &path);
         let answer = async {
             if mute && to == To::Live {
                 return Ok(answer.await);

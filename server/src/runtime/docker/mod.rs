@@ -13,6 +13,7 @@ pub mod images;
 mod leftover;
 mod logs;
 mod places;
+mod podman;
 mod progress;
 
 pub use about::{About, about};
@@ -27,8 +28,9 @@ use super::{
 use crate::runtime::Instance;
 use app::model::{Candidate, FailureKind, UnreachableReason};
 use bollard::models::{ContainerInspectResponse, ContainerUpdateBody, RestartPolicy, RestartPolicyNameEnum};
-use bollard::query_parameters::{KillContainerOptions, ListContainersOptions};
+use bollard::query_parameters::KillContainerOptions;
 use futures::future::BoxFuture;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{broadcast::error::RecvError, mpsc};
@@ -105,7 +107,7 @@ impl DockerRuntime {
 
     /// Asks for the container of this name or id.
     async fn inspect(&self, name: &str) -> Result<ContainerInspectResponse, engine::Failed> {
-        self.engine.ask(|docker| async move { docker.inspect_container(name, None).await }).await
+        self.engine.inspect(name).await
     }
 
     /// Whether the container has a terminal; `None` when it is gone.
@@ -523,14 +525,15 @@ pub async fn end_policy(engine: &Engine, container: &str) -> Result<(), RuntimeE
 /// # Errors
 /// [`RuntimeError`].
 pub async fn labelled(engine: &Engine, label: &str) -> Result<Vec<String>, RuntimeError> {
-    let filters = std::collections::HashMap::from([("label".to_owned(), vec![label.to_owned()])]);
-    let options = ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
-    let list = engine
-        .ask(|docker| async move { docker.list_containers(Some(options)).await })
-        .await
-        .map_err(|f| f.into_error("look"))?;
+    let (key, value) = label.split_once('=').map_or((label, None), |(key, value)| (key, Some(value)));
+    let list = engine.containers().await.map_err(|f| f.into_error("look"))?;
+    let has = |labels: &Option<HashMap<String, String>>| {
+        let found = labels.as_ref().and_then(|labels| labels.get(key));
+        found.is_some_and(|found| value.is_none_or(|value| value == found))
+    };
     let name = |names: Option<Vec<String>>| Some(names?.first()?.trim_start_matches('/').to_owned());
-    let mut names: Vec<String> = list.into_iter().filter_map(|c| name(c.names)).take(100).collect();
+    let ours = list.into_iter().filter(|container| has(&container.labels));
+    let mut names: Vec<String> = ours.filter_map(|c| name(c.names)).take(100).collect();
     names.sort();
     Ok(names)
 }
@@ -544,11 +547,7 @@ pub async fn candidates(
     dialect: Dialect,
     owned: &[String],
 ) -> Result<Vec<Candidate>, RuntimeError> {
-    let options = ListContainersOptions { all: true, ..Default::default() };
-    let list = engine
-        .ask(|docker| async move { docker.list_containers(Some(options)).await })
-        .await
-        .map_err(|f| f.into_error("look"))?;
+    let list = engine.containers().await.map_err(|f| f.into_error("look"))?;
     let mut candidates: Vec<Candidate> = list
         .iter()
         .filter_map(|c| container::candidate(c, dialect))
