@@ -37,7 +37,8 @@ fn translate(state: &mut Value, key: &str) {
         Some("configured" | "initialized") => ("created", None),
         // It was sent its signal, and has not ended.
         Some("stopping") => ("running", Some(true)),
-        Some("stopped") => ("exited", None),
+        // It has ended, and is still cleaned up behind: a start now would lose its published ports to that.
+        Some("stopped") => ("removing", None),
         Some("created" | "running" | "paused" | "restarting" | "removing" | "exited" | "dead") | None => {
             return;
         }
@@ -98,7 +99,7 @@ mod tests {
             let state = found.state.expect("set");
             (state.status, state.running)
         };
-        assert_eq!(state("stopped", false), (Some(ContainerStateStatusEnum::EXITED), Some(false)));
+        assert_eq!(state("stopped", false), (Some(ContainerStateStatusEnum::REMOVING), Some(false)));
         assert_eq!(state("stopping", false), (Some(ContainerStateStatusEnum::RUNNING), Some(true)));
         assert_eq!(state("initialized", false), (Some(ContainerStateStatusEnum::CREATED), Some(false)));
         assert_eq!(state("running", true), (Some(ContainerStateStatusEnum::RUNNING), Some(true)));
