@@ -202,6 +202,7 @@ fn of_the_page(method: &Method) -> Value {
             "200": { "description": "A page, or a part of one" },
             "3XX": { "description": "Elsewhere" },
             "4XX": { "description": "Refused; the text says why" },
+            "502": { "description": "The engine refused it" },
             "503": { "description": "The engine is away, or too much is under way" }
         }
     });

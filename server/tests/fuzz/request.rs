@@ -226,7 +226,10 @@ pub fn send(address: &str, request: &Request) -> Option<Answer> {
     peer.set_read_timeout(Some(LIMIT)).expect("set");
     // It may be refused before all of it was read.
     let _ = peer.write_all(&request.bytes);
-    let _ = peer.shutdown(Shutdown::Write);
+    if !request.sound {
+        // Whoever waits for the rest hears that there is none.
+        let _ = peer.shutdown(Shutdown::Write);
+    }
     let mut seen = Vec::new();
     let mut piece = [0; 4096];
     // A stream does not end: its head is enough.
