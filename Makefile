@@ -29,6 +29,7 @@ e2e: ## The page tests alone (ARGS="tests/logs.spec.ts" narrows them)
 	@scripts/e2e.sh $(ARGS)
 
 test-faults: ## What happens to a dashboard, at length: STEPS=1000 steps by chance from SEED=1, and every fault that has a test
+	@FUZZ_STEPS=$$(( $(or $(STEPS),1000) * 10 )) FUZZ_SEED=$(or $(SEED),1) cargo test --quiet -p server -p app --test fuzz
 	@FAULTS_STEPS=$(or $(STEPS),1000) FAULTS_SEED=$(or $(SEED),1) scripts/e2e.sh faults engine-away dashboard-restart history pull auto-start settings-safety attacks
 
 test-engines: ## A service's life on an engine that you name (opt-in): ENGINE=unix:///PATH IMAGE=an image of vLLM

@@ -145,7 +145,12 @@ fn malformed_requests_break_nothing_and_change_nothing_for_who_may_not() {
     let (owner, guest) = (house.token("owner", "admin"), house.token("guest", "viewer"));
     let before = house.held(&owner);
     house.bombard(&mut chance, steps, "", "nobody");
-    house.bombard(&mut chance, steps, "Cookie: services-x=\"%ff; ;;=; a=b=c; services-\r\n", "nobody with a broken cookie");
+    house.bombard(
+        &mut chance,
+        steps,
+        "Cookie: services-x=\"%ff; ;;=; a=b=c; services-\r\n",
+        "nobody with a broken cookie",
+    );
     house.bombard(&mut chance, steps, &format!("Authorization: {guest}\r\n"), "a viewer");
     assert_eq!(house.held(&owner), before, "seed {seed}");
     // Who may do everything may change much, and breaks nothing.
