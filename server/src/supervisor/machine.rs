@@ -478,6 +478,11 @@ impl Machine {
                     self.stop = None;
                 } else if !self.is_up() {
                     self.launch(now, effects);
+                } else if self.stop.is_none()
+                    && self.failure.take_if(|failure| was_not_stopped(&failure.kind)).is_some()
+                {
+                    // What could not be stopped is wanted: it runs, and is asked how it is again.
+                    effects.push(Effect::Probe);
                 }
             }
             Verb::Stop => {

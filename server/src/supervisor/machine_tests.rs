@@ -176,6 +176,8 @@ fn a_stop_that_is_refused_is_said_at_once_and_can_be_asked_for_again() {
     );
     assert_eq!(failure(&m), refused);
     assert_eq!(m.next(Observation::Timer(Timer::Kill), at(30_200)), [], "nothing is tried behind that");
+    assert!(m.next(Observation::Command(Verb::Start), at(40_000)).contains(&Effect::Probe));
+    assert_eq!(word(&m), "running", "wanted after all");
     let effects = m.next(Observation::Command(Verb::Stop), at(50_000));
     assert!(effects.iter().any(|e| matches!(e, Effect::Signal(..))), "{effects:?}");
     assert_eq!(word(&m), "stopping");

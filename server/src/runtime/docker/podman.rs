@@ -52,25 +52,27 @@ fn translate(state: &mut Value, key: &str) {
     }
 }
 
-fn garbage(detail: impl ToString) -> Failed {
+fn garbage(detail: &dyn ToString) -> Failed {
     Failed::Away(UnreachableReason::Garbage { detail: detail.to_string().chars().take(300).collect() })
 }
 
 fn typed<T: DeserializeOwned>(found: Value) -> Result<T, Failed> {
-    serde_json::from_value(found).map_err(garbage)
+    serde_json::from_value(found).map_err(|error| garbage(&error))
 }
 
 async fn get(address: &str, path: &str) -> Result<Value, Failed> {
     let (status, mut body) = Body::get(address, path).await.map_err(Failed::Away)?;
     let mut text = Vec::new();
-    while body.read(|bytes| text.extend_from_slice(bytes)).await.map_err(garbage)? != Read::End {
+    while body.read(|bytes| text.extend_from_slice(bytes)).await.map_err(|error| garbage(&error))?
+        != Read::End
+    {
         if text.len() > LONGEST {
-            return Err(garbage("an answer without an end"));
+            return Err(garbage(&"an answer without an end"));
         }
     }
     let found: Result<Value, _> = serde_json::from_slice(&text);
     match (status, found) {
-        (200, found) => found.map_err(garbage),
+        (200, found) => found.map_err(|error| garbage(&error)),
         (_, found) => {
             let said = found.ok().and_then(|found| Some(found.get("message")?.as_str()?.to_owned()));
             let message = said.unwrap_or_else(|| String::from_utf8_lossy(&text).into_owned());
