@@ -2,6 +2,7 @@
 //! table that the gate asks; what a program may send is written down here, and a test compares both ways.
 
 use super::rules::{Demand, FUNCTIONS_AT};
+use app::at;
 use axum::http::{HeaderValue, Method, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
@@ -244,6 +245,7 @@ fn document() -> Value {
     json!({
         "openapi": "3.1.0",
         "info": { "title": "Services", "version": env!("CARGO_PKG_VERSION") },
+        "servers": [{ "url": at("/").trim_end_matches('/') }],
         "paths": paths,
         "security": [{ "token": [] }, { "session": [] }],
         "components": {

@@ -23,11 +23,6 @@ impl Problem {
         Self { status, title, detail: detail.into() }
     }
 
-    /// Its status.
-    pub const fn status(&self) -> StatusCode {
-        self.status
-    }
-
     /// What exactly is wrong.
     pub fn detail(&self) -> &str {
         &self.detail
