@@ -1,5 +1,5 @@
 # Each target is one line; the work is in scripts/.
-.PHONY: help run dev test test-vllm fuzz bench bench-logs fmt clippy e2e test-faults screenshots engine engine-stop clean-test deny
+.PHONY: help run dev test test-vllm fuzz bench bench-logs fmt clippy e2e test-faults test-engines screenshots engine engine-stop clean-test deny
 
 help: ## What can be made
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -29,7 +29,11 @@ e2e: ## The page tests alone (ARGS="tests/logs.spec.ts" narrows them)
 	@scripts/e2e.sh $(ARGS)
 
 test-faults: ## What happens to a dashboard, at length: STEPS=1000 steps by chance from SEED=1, and every fault that has a test
+	@FUZZ_STEPS=$$(( $(or $(STEPS),1000) * 10 )) FUZZ_SEED=$(or $(SEED),1) cargo test --quiet -p server -p app --test fuzz
 	@FAULTS_STEPS=$(or $(STEPS),1000) FAULTS_SEED=$(or $(SEED),1) scripts/e2e.sh tests/faults tests/crash tests/trouble tests/outside tests/engine-hung tests/engine-away tests/dashboard-restart tests/history tests/pull tests/auto-start tests/settings-safety tests/attacks
+
+test-engines: ## A service's life on an engine that you name (opt-in): ENGINE=unix:///PATH IMAGE=an image of vLLM
+	@ENGINE="$(ENGINE)" IMAGE="$(IMAGE)" scripts/test-engines.sh
 
 screenshots: ## Pictures of the page into OUT (default: target/screenshots)
 	@scripts/screenshots.sh

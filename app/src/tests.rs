@@ -316,7 +316,7 @@ fn warnings_stand_in_the_card() {
             "Something else answers at http://localhost:11434",
             "Demo: a simulated vLLM",
             "adopted as it is",
-            "unless-stopped. Docker restarts it by itself",
+            "unless-stopped. The engine restarts it by itself",
         ],
     );
 }

@@ -343,14 +343,14 @@ test.describe("a container with a restart policy of its own", () => {
       const dash = await dashboard({ env: { VLLM_CONTAINER: name, VLLM_API_URL: "" } });
       const card = await open(page, dash.url);
       await card.shows("Running");
-      await expect(card.article).toContainText(`Docker restarts this container by itself (${policy})`);
+      await expect(card.article).toContainText(`The engine restarts this container by itself (${policy})`);
       await expect(autoStart(card)).toHaveAttribute("aria-checked", "false");
       const before = await inspect(name);
 
       await card.button("Let Services do it").click();
       await expect(autoStart(card)).toHaveAttribute("aria-checked", "true");
       await expect(card.button("Let Services do it")).toHaveCount(0);
-      await expect(card.article).not.toContainText("Docker restarts this container by itself");
+      await expect(card.article).not.toContainText("The engine restarts this container by itself");
       const after = await inspect(name);
       expect(after?.HostConfig.RestartPolicy.Name).toBe("no");
       expect(after).toMatchObject({ Id: before?.Id, State: { StartedAt: before?.State.StartedAt, Running: true } });

@@ -335,7 +335,9 @@ pub(super) static WORDS: Words = Words {
     },
     budget_resets: |at| format!("The budget of failures is whole again at {at}."),
     own_policy: |policy| {
-        format!("Docker restarts this container by itself ({policy}): also when its configuration is broken.")
+        format!(
+            "The engine restarts this container by itself ({policy}): also when its configuration is broken."
+        )
     },
     take_policy: "Let Services do it",
     boot_missing: |status| match status {
@@ -355,7 +357,7 @@ pub(super) static WORDS: Words = Words {
     details: "Details",
     runtime: "Runs in",
     runtime_name: |kind| match kind {
-        RuntimeKind::Docker => "Docker",
+        RuntimeKind::Docker => "a container",
         RuntimeKind::Process => "a process",
         RuntimeKind::Systemd => "systemd",
         RuntimeKind::Demo => "the demo",
@@ -365,7 +367,7 @@ pub(super) static WORDS: Words = Words {
     adopted: "adopted as it is",
     created_here: "created by Services",
     restart_policy: "Restart policy",
-    restart_policy_hint: "Docker restarts it by itself, beside Services",
+    restart_policy_hint: "The engine restarts it by itself, beside Services",
     image: "Image",
     api_address: "API address",
     served_models: "Served models",
@@ -676,7 +678,7 @@ fn unreachable(reason: &UnreachableReason) -> Said {
     match reason {
         UnreachableReason::NoSocket { address } => said(
             format!("There is no Docker engine at {address}."),
-            "Start Docker or set DOCKER_HOST. This page recovers by itself.",
+            "Start Docker or Podman, or set DOCKER_HOST. This page recovers by itself.",
         ),
         UnreachableReason::Refused { address } => {
             said(format!("Nobody answers at {address}. Is Docker running?"), BACK)
@@ -684,6 +686,10 @@ fn unreachable(reason: &UnreachableReason) -> Said {
         UnreachableReason::Denied { address } => said(
             format!("Services may not open {address}."),
             "Let its user into the group that owns the socket, then restart Services.",
+        ),
+        UnreachableReason::Forbidden { question } => said(
+            format!("The engine's proxy does not allow {question}."),
+            "Let it through: docs/LEAST-POWER.md lists what Services asks.",
         ),
         UnreachableReason::Timeout { address, seconds } => {
             said(format!("{address} did not answer within {seconds} s."), BACK)

@@ -335,7 +335,7 @@ pub(super) static WORDS: Words = Words {
     },
     budget_resets: |at| format!("Запас попыток восстановится {at}."),
     own_policy: |policy| {
-        format!("Docker перезапускает этот контейнер сам ({policy}), даже если его конфигурация сломана.")
+        format!("Движок перезапускает этот контейнер сам ({policy}), даже если его конфигурация сломана.")
     },
     take_policy: "Поручить Сервисам",
     boot_missing: |status| match status {
@@ -353,7 +353,7 @@ pub(super) static WORDS: Words = Words {
     details: "Подробности",
     runtime: "Где работает",
     runtime_name: |kind| match kind {
-        RuntimeKind::Docker => "Docker",
+        RuntimeKind::Docker => "контейнер",
         RuntimeKind::Process => "процесс",
         RuntimeKind::Systemd => "systemd",
         RuntimeKind::Demo => "демо",
@@ -363,7 +363,7 @@ pub(super) static WORDS: Words = Words {
     adopted: "подключён как есть",
     created_here: "создан Сервисами",
     restart_policy: "Политика перезапуска",
-    restart_policy_hint: "Docker перезапускает его сам, помимо Сервисов",
+    restart_policy_hint: "Движок перезапускает его сам, помимо Сервисов",
     image: "Образ",
     api_address: "Адрес API",
     served_models: "Доступные модели",
@@ -685,7 +685,7 @@ fn unreachable(reason: &UnreachableReason) -> Said {
     match reason {
         UnreachableReason::NoSocket { address } => said(
             format!("По адресу {address} нет движка Docker."),
-            "Запустите Docker или задайте DOCKER_HOST. Страница оживёт сама.",
+            "Запустите Docker или Podman или задайте DOCKER_HOST. Страница оживёт сама.",
         ),
         UnreachableReason::Refused { address } => {
             said(format!("По адресу {address} никто не отвечает. Работает ли Docker?"), BACK)
@@ -693,6 +693,10 @@ fn unreachable(reason: &UnreachableReason) -> Said {
         UnreachableReason::Denied { address } => said(
             format!("Сервисам нельзя открыть {address}."),
             "Добавьте их пользователя в группу, которой принадлежит сокет, и перезапустите Сервисы.",
+        ),
+        UnreachableReason::Forbidden { question } => said(
+            format!("Прокси перед движком не пропускает {question}."),
+            "Разрешите это: что спрашивают Сервисы, перечислено в docs/LEAST-POWER.md.",
         ),
         UnreachableReason::Timeout { address, seconds } => {
             said(format!("{address} не ответил за {seconds} с."), BACK)

@@ -384,6 +384,11 @@ pub enum UnreachableReason {
         /// The address.
         address: String,
     },
+    /// A filter before the engine lets a question not through that nothing can be told without.
+    Forbidden {
+        /// The question, as method and path.
+        question: String,
+    },
     /// It does not answer in time.
     Timeout {
         /// The address.

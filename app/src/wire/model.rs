@@ -135,6 +135,7 @@ tagged! {
         "no-socket" NoSocket { address },
         "refused" Refused { address },
         "denied" Denied { address },
+        "forbidden" Forbidden { question },
         "timeout" Timeout { address, seconds },
         "garbage" Garbage { detail },
         "not-asked-yet" NotAskedYet {},

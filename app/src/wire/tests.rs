@@ -265,6 +265,7 @@ fn every_failure_and_reason() {
         UnreachableReason::NoSocket { address: address() },
         UnreachableReason::Refused { address: address() },
         UnreachableReason::Denied { address: address() },
+        UnreachableReason::Forbidden { question: "GET /events".into() },
         UnreachableReason::Timeout { address: address(), seconds: 5 },
         UnreachableReason::Garbage { detail: "?".into() },
         UnreachableReason::NotAskedYet,
@@ -487,6 +488,79 @@ fn any_text_survives() {
         read::<String>(r#""\u0416\/\b\f\ud83e\udd80\ud83e!""#).as_deref(),
         Some("Ж/\u{8}\u{c}🦀\u{fffd}!")
     );
+}
+
+/// What a broken proxy, a cut connection or a newer server may make of an event: bytes of it are lost, doubled or others.
+fn broken(json: &str, seed: u64) -> String {
+    let mut bytes = json.as_bytes().to_vec();
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut below = |end: usize| {
+        // xorshift: the same every time.
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % end.max(1) as u64).unwrap_or(0)
+    };
+    for _ in 0..=below(3) {
+        let (at, end) = (below(bytes.len()), below(bytes.len()));
+        const ODD: &[u8] = b"\"\\[]{},:-0123456789eE.tfnu \n\0\xff\xc3";
+        match below(6) {
+            0 => bytes.truncate(at),
+            1 => drop(bytes.drain(at.min(end)..at.max(end))),
+            2 => {
+                let part = bytes[at.min(end)..at.max(end)].to_vec();
+                bytes.splice(at..at, part);
+            }
+            _ if bytes.is_empty() => {}
+            3 => bytes[at] = ODD[below(ODD.len())],
+            4 => bytes.insert(at, ODD[below(ODD.len())]),
+            // A number that is none, or another one.
+            _ => drop(bytes.splice(at..at, *b"99999999999999999999")),
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Reads it as serde does, or not at all: never otherwise, and without an end of the page.
+fn read_as_serde_does<T: Read + Debug + PartialEq + serde::de::DeserializeOwned>(json: &str) -> bool {
+    let (ours, theirs) = (read::<T>(json), serde_json::from_str::<T>(json).ok());
+    if let (Some(ours), Some(theirs)) = (&ours, &theirs) {
+        assert_eq!(ours, theirs, "{json}");
+    }
+    ours.is_some()
+}
+
+fn json<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).expect("plain data")
+}
+
+#[test]
+fn broken_events_are_left_out_and_never_end_the_page() {
+    let full = boot(vec![service("vllm"), service("second")]);
+    let events = [
+        json(&full.snapshot),
+        json(&service("vllm")),
+        json(&pull(PullState::Running)),
+        json(&Gap { run: 1, after: 2, count: Some(3) }),
+        json(&Ping { now: T }),
+        json(&line(Level::Info, "a \\ \u{1f980} \" b")),
+    ];
+    let (mut read, mut refused) = (0, 0);
+    for seed in 0..6_000 {
+        for event in &events {
+            let event = broken(event, seed);
+            let understood = [
+                read_as_serde_does::<Snapshot>(&event),
+                read_as_serde_does::<Service>(&event),
+                read_as_serde_does::<Pull>(&event),
+                read_as_serde_does::<Gap>(&event),
+                read_as_serde_does::<Ping>(&event),
+                read_as_serde_does::<Line>(&event),
+            ];
+            if understood.contains(&true) { read += 1 } else { refused += 1 }
+        }
+    }
+    assert!(read > 1_000 && refused > 1_000, "both happen: {read}, {refused}");
 }
 
 #[test]

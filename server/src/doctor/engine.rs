@@ -1,9 +1,8 @@
 //! The container engine: whether it can be asked, by whom, and what it offers.
 
 use super::{Finding, clock};
-use crate::runtime::docker::{About, Engine, about};
+use crate::runtime::docker::{About, Engine, about, default_engine};
 use crate::settings::{Config, Kind, RuntimeChoice};
-use crate::supervisor::default_engine;
 use app::locales::Lang;
 use app::model::{Timestamp, UnreachableReason};
 use std::os::unix::fs::MetadataExt;
@@ -36,18 +35,30 @@ pub fn look(config: &Config) -> Vec<Finding> {
 }
 
 fn answers(address: &str, about: &About, nvidia: bool) -> Vec<Finding> {
+    let whose = if about.rootless { ", run by an ordinary user" } else { "" };
     let mut findings = vec![Finding::ok(
         "engine",
-        format!("{} {} answers at {address} (API {})", about.name, about.version, about.api),
+        format!("{} {} answers at {address} (API {}{whose})", about.name, about.version, about.api),
     )];
-    if nvidia {
+    if !about.info {
+        findings.push(Finding::warning(
+            "engine",
+            "the proxy in front of the engine does not allow GET /info: no container can be created",
+            "Let it through where Services shall create containers: docs/LEAST-POWER.md.",
+        ));
+    }
+    if nvidia && about.info {
         findings.push(if about.nvidia {
             Finding::ok("gpu", "the engine can hand NVIDIA GPUs to containers")
         } else {
             Finding::warning(
                 "gpu",
                 "there are NVIDIA GPUs, but the engine cannot hand them to containers",
-                "Install nvidia-container-toolkit, then `sudo nvidia-ctk runtime configure --runtime=docker` and restart the engine.",
+                if about.name == "Podman" {
+                    "Services asks Podman for no GPU: make the container yourself with --device nvidia.com/gpu=all (docs/LEAST-POWER.md)."
+                } else {
+                    "Install nvidia-container-toolkit, then `sudo nvidia-ctk runtime configure --runtime=docker` and restart the engine."
+                },
             )
         });
     }
@@ -60,7 +71,7 @@ fn silent(address: &str, reason: &UnreachableReason, needed: bool) -> Finding {
     let advice = match reason {
         UnreachableReason::Denied { .. } => group_advice(address),
         UnreachableReason::NoSocket { .. } | UnreachableReason::Refused { .. } => {
-            "Start the engine (`systemctl start docker`), or set DOCKER_HOST to where it is.".to_owned()
+            "Start the engine (`systemctl start docker`; one of your own: `systemctl --user start docker` or `podman.socket`), or set DOCKER_HOST to where it is.".to_owned()
         }
         _ => said.now,
     };
@@ -121,6 +132,8 @@ mod tests {
             version: "29.0".to_owned(),
             api: "1.52".to_owned(),
             nvidia,
+            rootless: false,
+            info: true,
             now: None,
         };
         let levels = |nvidia, here| -> Vec<Level> {
@@ -129,6 +142,11 @@ mod tests {
         assert_eq!(levels(false, false), [Level::Ok]);
         assert_eq!(levels(false, true), [Level::Ok, Level::Warning]);
         assert_eq!(levels(true, true), [Level::Ok, Level::Ok]);
+        // Not asked about GPUs: nothing is claimed of them.
+        let silent = About { info: false, ..about(false) };
+        let said = answers("unix:///x", &silent, true);
+        assert_eq!(said.len(), 2, "{said:?}");
+        assert!(said[1].level == Level::Warning && said[1].what.contains("GET /info"), "{said:?}");
     }
 
     #[test]

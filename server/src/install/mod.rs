@@ -14,17 +14,20 @@ pub use status::{BootStatus, How, boot_status};
 pub use unit::{Request, RequestError, Scope, unit_file};
 pub use write::{WriteError, Written, write_unit};
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+/// The machine's engine, whose group an ordinary user needs.
+const SOCKET: &str = "/var/run/docker.sock";
 /// The unit's name.
 pub const UNIT: &str = "services-dashboard.service";
 
-const USAGE: &str = "usage: server install [--user] [--print] [FLAGS of the dashboard…]
+const USAGE: &str = "usage: server install [--user | --as USER] [--print] [FLAGS of the dashboard…]
        server install --compose
 
 Writes a systemd unit that runs this program at boot with these flags, and says what to do next.
   --user     for this user, in ~/.config/systemd/user, without root
+  --as USER  a unit of the machine that runs as this ordinary user, with the groups of the engine's socket and of GPUs
   --print    write the unit to standard output and nothing to the disk
   --compose  print a compose file that runs the dashboard as a container";
 
@@ -38,6 +41,8 @@ pub fn command(words: &[String], check: impl Fn(&[String]) -> Result<(), String>
 struct Asked {
     help: bool,
     user: bool,
+    /// Words behind `--as`; it needs one.
+    run_as: Option<Option<String>>,
     print: bool,
     compose: bool,
     /// For the dashboard.
@@ -46,10 +51,12 @@ struct Asked {
 
 fn asked(words: &[String]) -> Asked {
     let mut asked = Asked::default();
-    for word in words {
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
         match word.as_str() {
             "--help" | "-h" => asked.help = true,
             "--user" => asked.user = true,
+            "--as" => asked.run_as = Some(words.next().cloned()),
             "--print" => asked.print = true,
             "--compose" => asked.compose = true,
             _ => asked.flags.push(word.clone()),
@@ -68,8 +75,17 @@ fn answer(words: &[String], check: impl Fn(&[String]) -> Result<(), String>) -> 
         return compose_file(&asked.flags).map_err(|error| error.to_string());
     }
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let scope = match (asked.user, asked.run_as) {
+        (false, None) => Scope::System,
+        (true, None) => Scope::User,
+        (false, Some(Some(user))) => {
+            let groups = std::fs::read_to_string("/etc/group").unwrap_or_default();
+            Scope::SystemAs { groups: unit::groups(&groups, Path::new(SOCKET)), user }
+        }
+        (_, Some(_)) => return Err("--as needs a user's name, and does not go with --user".to_owned()),
+    };
     let request = Request {
-        scope: if asked.user { Scope::User } else { Scope::System },
+        scope,
         program: std::env::current_exe()
             .map_err(|error| format!("this program's own path is not known: {error}"))?,
         flags: asked.flags,
@@ -81,8 +97,10 @@ fn answer(words: &[String], check: impl Fn(&[String]) -> Result<(), String>) -> 
         return Ok(text);
     }
     let folder = match request.scope {
-        Scope::System if rustix::process::geteuid().is_root() => PathBuf::from("/etc/systemd/system"),
-        Scope::System => {
+        Scope::System | Scope::SystemAs { .. } if rustix::process::geteuid().is_root() => {
+            PathBuf::from("/etc/systemd/system")
+        }
+        Scope::System | Scope::SystemAs { .. } => {
             return Err("only root may install a unit of the machine: use sudo, or --user for one of yours"
                 .to_owned());
         }
@@ -94,7 +112,7 @@ fn answer(words: &[String], check: impl Fn(&[String]) -> Result<(), String>) -> 
             .join("systemd/user"),
     };
     let written = write_unit(&folder, &text).map_err(|error| error.to_string())?;
-    Ok(format!("{}\n{}", written_words(&written), next(request.scope)))
+    Ok(format!("{}\n{}", written_words(&written), next(&request.scope)))
 }
 
 fn written_words(written: &Written) -> String {
@@ -106,15 +124,20 @@ fn written_words(written: &Written) -> String {
 }
 
 /// The commands that are left to the person.
-fn next(scope: Scope) -> String {
-    match scope {
-        Scope::System => {
-            format!("Next:\n  systemctl daemon-reload && systemctl enable --now {UNIT}\n")
-        }
-        Scope::User => format!(
-            "Next:\n  systemctl --user daemon-reload && systemctl --user enable --now {UNIT}\nSo that it starts at boot and not only when you log in:\n  loginctl enable-linger\n"
-        ),
+fn next(scope: &Scope) -> String {
+    let (control, journal) = match scope {
+        Scope::User => ("systemctl --user", "journalctl --user"),
+        Scope::System | Scope::SystemAs { .. } => ("systemctl", "journalctl"),
+    };
+    let mut text = format!("Next:\n  {control} daemon-reload && {control} enable --now {UNIT}\n");
+    if *scope == Scope::User {
+        text.push_str("So that it starts at boot and not only when you log in:\n  loginctl enable-linger\n");
     }
+    // Without an account, nobody gets in without that code.
+    text.push_str(&format!(
+        "Where nobody has an account yet, its log tells the code that makes the first one:\n  {journal} --unit {UNIT} --grep code\n"
+    ));
+    text
 }
 
 #[cfg(test)]

@@ -38,6 +38,42 @@ fn the_unit_runs_this_program_with_its_flags_and_lets_services_outlive_it() {
 }
 
 #[test]
+fn an_ordinary_user_has_the_groups_that_are_here_and_no_capability() {
+    let etc_group = "root:x:0:\ndocker:x:998:\nrender:x:105:\nbroken\n";
+    let groups = unit::groups(etc_group, Path::new("/nonexistent"));
+    assert_eq!(groups, ["docker", "render"]);
+    let scope = |user: &str| Scope::SystemAs { user: user.to_owned(), groups: groups.clone() };
+    let text = unit_file(&request(scope("services"), &[])).unwrap();
+    for line in [
+        "User=services",
+        "SupplementaryGroups=docker render",
+        "CapabilityBoundingSet=",
+        "Environment=SERVICES_STATE_DIR=/var/lib/services",
+        "StateDirectory=services",
+        "WantedBy=multi-user.target",
+    ] {
+        assert!(text.lines().any(|l| l == line), "{line}");
+    }
+    for user in ["", "a b", "a\nUser=root", "Ann", "-x", "%u"] {
+        assert!(matches!(unit_file(&request(scope(user), &[])), Err(RequestError::User(_))), "{user:?}");
+    }
+    // Root's group lets nobody in.
+    let dir = tempfile::tempdir().unwrap();
+    let owner = std::fs::metadata(dir.path()).unwrap();
+    let gid = std::os::unix::fs::MetadataExt::gid(&owner);
+    assert_eq!(unit::groups(&format!("engine:x:{gid}:\ndocker:x:99999:\n"), dir.path()), ["engine"]);
+    assert_eq!(unit::groups(&format!("root:x:{gid}:\n"), dir.path()), Vec::<String>::new());
+}
+
+#[test]
+fn what_is_left_to_do_names_where_the_first_code_is() {
+    assert!(next(&Scope::System).contains("  journalctl --unit services-dashboard.service"));
+    assert!(next(&Scope::User).contains("  journalctl --user --unit services-dashboard.service"));
+    let words = ["--as".to_owned()];
+    assert!(answer(&words, |_| Ok(())).unwrap_err().contains("--as needs"));
+}
+
+#[test]
 fn words_with_a_meaning_to_systemd_are_quoted() {
     let text = unit_file(&request(Scope::System, &["a b", "50%", "$HOME", "\"x\\"])).unwrap();
     assert_eq!(exec_start(&text), r#"/opt/services/server "a b" "50%%" "$$HOME" "\"x\\""#);

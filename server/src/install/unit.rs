@@ -3,13 +3,21 @@
 //! Directives: `systemd.unit(5)`, `systemd.service(5)`, `systemd.exec(5)`, `systemd.kill(5)`.
 
 use super::write::marked;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 /// Whose unit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// The machine's.
+    /// The machine's, as root.
     System,
+    /// The machine's, as an ordinary user.
+    SystemAs {
+        /// The user's name.
+        user: String,
+        /// Further groups: the engine's, and those that may read GPUs and the journal.
+        groups: Vec<String>,
+    },
     /// One user's.
     User,
 }
@@ -38,6 +46,11 @@ pub enum RequestError {
     /// systemd wants to know exactly which program.
     #[error("{0:?} is not an absolute path: install from where the program will stay")]
     Relative(String),
+    /// It goes into the unit as it is.
+    #[error(
+        "{0:?} is no user's name: allowed are up to 32 of a-z, 0-9, _ and -, beginning with a letter or _"
+    )]
+    User(String),
 }
 
 /// A word as `ExecStart=` and `Environment=` take it: in quotes, `%` doubled, and `$` doubled where variables are replaced.
@@ -86,10 +99,13 @@ pub fn unit_file(request: &Request) -> Result<String, RequestError> {
         }
     }
     let command = command.join(" ");
-    let system = request.scope == Scope::System;
-    let after = if system { SYSTEM_AFTER } else { USER_AFTER };
-    let hardening = if system { SYSTEM_HARDENING } else { "" };
-    let target = if system { "multi-user.target" } else { "default.target" };
+    let (after, hardening, target) = match &request.scope {
+        Scope::System => (SYSTEM_AFTER, SYSTEM_HARDENING.to_owned(), "multi-user.target"),
+        Scope::SystemAs { user, groups } => {
+            (SYSTEM_AFTER, format!("{SYSTEM_HARDENING}{}", ordinary(user, groups)?), "multi-user.target")
+        }
+        Scope::User => (USER_AFTER, String::new(), "default.target"),
+    };
     Ok(marked(&format!(
         "[Unit]
 Description=Services: the page that manages this machine's background services
@@ -137,6 +153,50 @@ WantedBy={target}
     )))
 }
 
+/// What an ordinary user's unit has beyond root's.
+fn ordinary(user: &str, groups: &[String]) -> Result<String, RequestError> {
+    if !is_name(user) {
+        return Err(RequestError::User(user.chars().take(120).collect()));
+    }
+    let groups = groups.iter().filter(|group| is_name(group)).cloned().collect::<Vec<_>>().join(" ");
+    let groups = if groups.is_empty() {
+        String::new()
+    } else {
+        format!(
+            "# The engine's socket (as good as root), GPUs and the journal, as far as they are here.\nSupplementaryGroups={groups}\n"
+        )
+    };
+    Ok(format!(
+        "# An ordinary user. It has no capability, and cannot get one.
+User={user}
+{groups}Environment=SERVICES_STATE_DIR=/var/lib/services
+CapabilityBoundingSet=
+"
+    ))
+}
+
+/// As `useradd` takes them.
+fn is_name(name: &str) -> bool {
+    let first = |c: char| c.is_ascii_lowercase() || c == '_';
+    name.starts_with(first)
+        && name.len() <= 32
+        && name.chars().all(|c| first(c) || c.is_ascii_digit() || c == '-')
+}
+
+/// The groups of this machine that an ordinary user needs: that of the engine's socket, else `docker`, and those that may
+/// read GPUs and the journal.
+pub fn groups(etc_group: &str, socket: &Path) -> Vec<String> {
+    let lines = || etc_group.lines().filter_map(|line| line.split_once(':'));
+    let owner = std::fs::metadata(socket).ok().map(|meta| meta.gid().to_string());
+    let of_socket = lines().find(|(_, rest)| owner.is_some() && rest.split(':').nth(1) == owner.as_deref());
+    let engine = of_socket.map_or("docker", |(name, _)| name);
+    [engine, "render", "video", "systemd-journal"]
+        .into_iter()
+        .filter(|wanted| *wanted != "root" && lines().any(|(name, _)| name == *wanted))
+        .map(str::to_owned)
+        .collect()
+}
+
 const SYSTEM_AFTER: &str = "# Docker first, where there is one, so that its containers are seen at once; without it the dashboard starts all the same.
 Wants=network-online.target docker.service
 After=network-online.target docker.service
@@ -152,4 +212,11 @@ ProtectHostname=yes
 # /var/lib/services, where the dashboard keeps its state as root unless it is told otherwise.
 StateDirectory=services
 StateDirectoryMode=0700
+# What neither the dashboard nor an inference server does.
+ProtectControlGroups=yes
+ProtectKernelLogs=yes
+RestrictRealtime=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+SystemCallFilter=~@clock @cpu-emulation @module @mount @obsolete @raw-io @reboot @swap
+SystemCallErrorNumber=EPERM
 ";

@@ -128,17 +128,6 @@ impl Recipes for StoredRecipe {
     }
 }
 
-/// Where an engine usually listens, for whom no address was given.
-pub fn default_engine() -> (String, bool) {
-    let mut places = vec!["/var/run/docker.sock".to_owned()];
-    if let Some(dir) = std::env::var_os("XDG_RUNTIME_DIR").and_then(|d| d.into_string().ok()) {
-        places.push(format!("{dir}/docker.sock"));
-    }
-    let found = places.iter().find(|p| std::fs::metadata(p).is_ok());
-    let address = format!("unix://{}", found.unwrap_or(&places[0]));
-    (address, found.is_some())
-}
-
 fn on_path(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|dir| {
@@ -152,7 +141,7 @@ impl Fleet {
     pub fn start(config: &Config, sources: Sources, store: Arc<Store>, stop: CancellationToken) -> Arc<Self> {
         let (address, found) = match &config.dashboard.docker_host.value {
             Some(address) => (address.clone(), true),
-            None => default_engine(),
+            None => docker::default_engine(),
         };
         let state_dir = config.dashboard.state_dir.value.clone();
         let (engine, world) = (Engine::new(address), World::new(state_dir.display().to_string()));

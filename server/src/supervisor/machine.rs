@@ -326,9 +326,7 @@ impl Machine {
         if let Some(since) = self.releasing.filter(|_| up.is_none()) {
             return State::Stopping { since };
         }
-        if let Some(failure) =
-            self.failure.as_ref().filter(|f| up.is_none() || f.kind == FailureKind::WontStop)
-        {
+        if let Some(failure) = self.failure.as_ref().filter(|f| up.is_none() || was_not_stopped(&f.kind)) {
             return State::Failed { failure: Box::new(failure.clone()) };
         }
         if let Some(instance) = up {
@@ -383,6 +381,10 @@ impl Machine {
                 return self.next(Observation::Away(reason), now);
             }
             Observation::Signalled(_, Err(RuntimeError::Refused(kind))) => {
+                // What may not be stopped goes on: that is said at once, and not waited for.
+                if self.is_up() {
+                    self.stop = None;
+                }
                 self.failure = Some(Failure { kind, at: now, diagnosis: None });
                 effects.push(Effect::Look);
             }
@@ -476,6 +478,11 @@ impl Machine {
                     self.stop = None;
                 } else if !self.is_up() {
                     self.launch(now, effects);
+                } else if self.stop.is_none()
+                    && self.failure.take_if(|failure| was_not_stopped(&failure.kind)).is_some()
+                {
+                    // What could not be stopped is wanted: it runs, and is asked how it is again.
+                    effects.push(Effect::Probe);
                 }
             }
             Verb::Stop => {
@@ -868,5 +875,14 @@ impl Machine {
             }
             Timer::Probe | Timer::Look | Timer::Silence | Timer::Retry => {}
         }
+    }
+}
+
+/// A stop that came to nothing: it runs on, and that is said.
+fn was_not_stopped(kind: &FailureKind) -> bool {
+    match kind {
+        FailureKind::WontStop => true,
+        FailureKind::Refused { action, .. } => action == "stop",
+        _ => false,
     }
 }

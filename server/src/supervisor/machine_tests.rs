@@ -166,6 +166,24 @@ fn what_will_not_stop_is_said_and_can_be_stopped_again() {
 }
 
 #[test]
+fn a_stop_that_is_refused_is_said_at_once_and_can_be_asked_for_again() {
+    let mut m = running();
+    m.next(Observation::Command(Verb::Stop), at(200));
+    let refused = FailureKind::Refused { action: "stop".into(), detail: "not allowed".into() };
+    m.next(
+        Observation::Signalled(StopSignal::Terminate, Err(RuntimeError::Refused(refused.clone()))),
+        at(210),
+    );
+    assert_eq!(failure(&m), refused);
+    assert_eq!(m.next(Observation::Timer(Timer::Kill), at(30_200)), [], "nothing is tried behind that");
+    assert!(m.next(Observation::Command(Verb::Start), at(40_000)).contains(&Effect::Probe));
+    assert_eq!(word(&m), "running", "wanted after all");
+    let effects = m.next(Observation::Command(Verb::Stop), at(50_000));
+    assert!(effects.iter().any(|e| matches!(e, Effect::Signal(..))), "{effects:?}");
+    assert_eq!(word(&m), "stopping");
+}
+
+#[test]
 fn who_asked_decides_and_not_the_exit_code() {
     for code in [0, 1, 130, 137, 143] {
         let mut m = running();

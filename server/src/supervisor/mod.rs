@@ -22,7 +22,7 @@ mod world;
 pub use configure::{NotSaved, Outlook};
 pub use control::FleetControl;
 pub use events::{Event, Events, Happening, Tally};
-pub use fleet::{Fleet, default_engine};
+pub use fleet::Fleet;
 pub use images::Images;
 pub use machine::{Effect, Keep, Limits, Machine, Memory, Observation, Recalled, Timer};
 pub use planner::hub_caches_of;

@@ -7,6 +7,7 @@ mod access;
 mod api;
 mod arrival;
 mod client;
+mod describe;
 mod explain;
 mod gate;
 mod logs;
@@ -168,7 +169,6 @@ fn accounts() -> Routes {
         .get("/accounts", ADMINISTER, access::accounts)
         .post("/accounts", ADMINISTER, "", access::change_account)
         .get("/audit", ADMINISTER, access::audit)
-        .get("/api/audit", ADMINISTER, access::export)
 }
 
 /// The plain HTTP beside the page.
@@ -177,6 +177,7 @@ fn plain() -> Routes {
         .get("/healthz", Demand::Open, monitor::healthz)
         .get("/readyz", Demand::Open, monitor::readyz)
         .get("/metrics", LOOK, monitor::metrics)
+        .get("/api/openapi.json", LOOK, describe::openapi)
         .get("/api/log-level", LOOK, monitor::log_level)
         .post("/api/log-level", ADMINISTER, "log-level", monitor::set_log_level)
         .get("/api/services", LOOK, api::services)
@@ -192,6 +193,8 @@ fn plain() -> Routes {
         .get("/api/services/{name}/container-logs", LOOK, logs::container_logs)
         .get("/api/services/{name}/runs", LOOK, runs::api)
         .get("/api/stream", LOOK, stream::stream)
+        .get("/api/audit", ADMINISTER, access::export)
+        .within(|routes| routes.layer(axum::middleware::from_fn(problem::told)))
 }
 
 /// All routes with their rules; around them what belongs to each kind.

@@ -2,7 +2,10 @@
 
 use app::api::ApiError;
 use axum::Json;
+use axum::body::to_bytes;
+use axum::extract::Request;
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
@@ -88,6 +91,24 @@ impl From<ApiError> for Problem {
         let (status, title) = status_of(&error);
         Self::new(status, title, error.to_string())
     }
+}
+
+/// Words of a refusal that are handed on.
+const MOST_WORDS: usize = 4 << 10;
+
+/// Around the plain API: what refuses there in plain words, before a handler was asked, is told to programs as all else is.
+pub async fn told(request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let status = response.status();
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    let plain = kind.is_none_or(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    if !(status.is_client_error() || status.is_server_error()) || !plain {
+        return response;
+    }
+    let words = to_bytes(response.into_body(), MOST_WORDS).await.unwrap_or_default();
+    let words = String::from_utf8_lossy(&words);
+    let title = status.canonical_reason().unwrap_or("Refused");
+    Problem::new(status, title, if words.is_empty() { title } else { &words }).into_response()
 }
 
 /// For addresses under `/api` that are none.

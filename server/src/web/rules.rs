@@ -59,7 +59,6 @@ impl Rules {
     }
 
     /// All of them: method, pattern, rule.
-    #[cfg(test)]
     pub fn all(&self) -> impl Iterator<Item = (&Method, &'static str, Rule)> {
         self.0.iter().map(|((method, route), rule)| (method, *route, *rule))
     }

@@ -433,6 +433,45 @@ fn a_kind_that_this_page_does_not_know_is_none() {
 }
 
 #[test]
+fn batches_that_broke_anywhere_leave_whole_lines_alone() {
+    let whole: Vec<String> = (1..40)
+        .map(|seq| {
+            format!(
+                r#"[{seq},"2026-11-22T12:00:00.000Z","stdout","info","é","\u001b {seq} ü\n",[[0,3,"b"],[2,9,"f1"]],"probe"]"#
+            )
+        })
+        .collect();
+    let batch = format!(r#"{{"run":1,"lines":[{}]}}"#, whole.join(","));
+    const ODD: &[u8] = b"\"\\[]{},:-09ex \xff";
+    let mut dice = Dice(7);
+    let (mut read, mut refused) = (0, 0);
+    for _ in 0..2_000 {
+        let mut bytes = batch.clone().into_bytes();
+        for _ in 0..=dice.roll(2) {
+            let at = dice.roll(bytes.len() as u64) as usize;
+            match dice.roll(4) {
+                0 => bytes.truncate(at.max(1)),
+                1 => bytes[at] = ODD[dice.roll(ODD.len() as u64) as usize],
+                2 => bytes.insert(at, b"\"[,9"[dice.roll(4) as usize]),
+                _ => drop(bytes.drain(at..(at + 30).min(bytes.len()))),
+            }
+        }
+        let text = String::from_utf8_lossy(&bytes);
+        let (mut store, mut counted) = (Store::default(), Counted::default());
+        match parse::lines(&text, &mut store, &mut counted) {
+            Some(()) => read += 1,
+            None => refused += 1,
+        }
+        // What is held can be shown, and what comes behind is understood.
+        let held = all(&store).len();
+        assert!(held <= 40, "{held} of {text}");
+        parse::lines(&batch, &mut store, &mut counted).expect("whole");
+        assert!(!all(&store).is_empty());
+    }
+    assert!(read > 100 && refused > 100, "both happen: {read}, {refused}");
+}
+
+#[test]
 fn broken_payloads_are_errors_and_keep_what_came_before() {
     let (mut store, mut counted) = (Store::default(), Counted::default());
     let good = r#"[1,"2026-11-22T12:00:00.000Z","stdout","info","","a"]"#;

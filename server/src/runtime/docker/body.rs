@@ -3,9 +3,11 @@
 //! Not through an HTTP client: the engine sends each line as a chunk of its own, and a client hands over each chunk by
 //! itself, from one task to another. Here one read takes all that has come.
 
+use app::model::UnreachableReason;
 use bytes::BytesMut;
 use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
 
 /// One read takes so much at most.
 const READ: usize = 64 << 10;
@@ -29,6 +31,23 @@ pub enum Read {
 }
 
 impl Body {
+    /// Asks the engine at this address (`unix://…`, `tcp://…`, `http://…`) for `path`.
+    ///
+    /// # Errors
+    /// Why it cannot be asked.
+    pub async fn get(address: &str, path: &str) -> Result<(u16, Self), UnreachableReason> {
+        let refused = |_| UnreachableReason::Refused { address: address.to_owned() };
+        let asked = if let Some(socket) = address.strip_prefix("unix://") {
+            let socket = UnixStream::connect(socket).await.map_err(refused)?;
+            Self::ask(socket, "localhost", path).await
+        } else {
+            let authority = address.split_once("://").map_or(address, |(_, rest)| rest).trim_end_matches('/');
+            let socket = TcpStream::connect(authority).await.map_err(refused)?;
+            Self::ask(socket, authority, path).await
+        };
+        asked.map_err(|error| UnreachableReason::Garbage { detail: error.to_string() })
+    }
+
     /// Asks for `path` and reads the answer's head: its status and its body.
     ///
     /// # Errors

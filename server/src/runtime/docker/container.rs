@@ -60,12 +60,15 @@ pub fn read(
         Some(started) => {
             let told = engine.told(&id);
             let stop_signal = config.and_then(|c| c.stop_signal.as_deref()).map_or(15, signal_number);
+            let code = state.exit_code.unwrap_or(-1);
+            let at = Timestamp::from_nanos(finished_ns.unwrap_or(started));
+            // `podman stop` tells nobody that it was; an end in order, or by SIGTERM, is taken for that.
+            let in_order = engine.is_podman() && matches!(code, 0 | 143);
             Activity::Ended(Ended {
-                code: state.exit_code.unwrap_or(-1),
+                code,
                 oom: state.oom_killed == Some(true),
-                asked_outside: told
-                    .asked_before(Timestamp::from_nanos(finished_ns.unwrap_or(started)), stop_signal),
-                at: Timestamp::from_nanos(finished_ns.unwrap_or(started)),
+                asked_outside: in_order || told.asked_before(at, stop_signal, code),
+                at,
             })
         }
     };
@@ -119,7 +122,7 @@ pub fn removed(last: &mut Instance, engine: &Engine) {
     let auto_remove = last.container.as_ref().is_some_and(|c| c.auto_remove);
     let (code, at) = told.died.unwrap_or_else(|| (-1, Timestamp::now()));
     // Only `docker rm -f` takes away a running container that has no --rm: somebody asked for it.
-    let asked_outside = !auto_remove || told.died.is_none() || told.asked_before(at, 15);
+    let asked_outside = !auto_remove || told.died.is_none() || told.asked_before(at, 15, code);
     last.activity = Activity::Ended(Ended { code, oom: false, asked_outside, at });
 }
 

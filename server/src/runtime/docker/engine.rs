@@ -1,13 +1,16 @@
 //! The connection to one engine: questions with time limits, one event stream for all, and whether it is there at all.
 
+use super::podman;
 use crate::runtime::RuntimeError;
 use app::model::{FailureKind, Timestamp, UnreachableReason};
-use bollard::models::{EventMessage, EventMessageTypeEnum};
-use bollard::query_parameters::EventsOptions;
+use bollard::models::{
+    ContainerInspectResponse, ContainerSummary, EventMessage, EventMessageTypeEnum, SystemVersion,
+};
+use bollard::query_parameters::{EventsOptions, ListContainersOptions};
 use bollard::{API_DEFAULT_VERSION, Docker, errors::Error};
 use futures::StreamExt;
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::broadcast;
@@ -45,7 +48,7 @@ pub enum EngineEvent {
 /// What events said of a container, for what an inspection does not show.
 #[derive(Clone, Debug, Default)]
 pub struct Told {
-    /// Signals that were sent to it since it was started.
+    /// Signals that were sent to it since it was started; 0 where Podman did not say which.
     pub signals: Vec<(i32, Timestamp)>,
     /// How it ended: exit code and moment.
     pub died: Option<(i64, Timestamp)>,
@@ -53,12 +56,20 @@ pub struct Told {
 
 /// How long before its end a stop signal counts as its cause: vLLM may have swallowed one that came while it loaded.
 const ASKED_MS: u64 = 15 * 60 * 1000;
+/// The exit code of what SIGKILL ended.
+const KILLED: i64 = 137;
+const SIGTERM: i32 = 15;
 
 impl Told {
-    /// Somebody asked it to stop, not long before this moment.
-    pub fn asked_before(&self, end: Timestamp, stop_signal: i32) -> bool {
+    /// Somebody asked it to stop, not long before this moment, when it ended with this code.
+    pub fn asked_before(&self, end: Timestamp, stop_signal: i32, code: i64) -> bool {
         self.signals.iter().any(|(signal, at)| {
-            (*signal == stop_signal || matches!(signal, 2 | 15)) && end.since(*at) < ASKED_MS
+            let asks = match signal {
+                // Which one it was is seen by what came of it.
+                0 => code != KILLED,
+                signal => *signal == stop_signal || matches!(signal, 2 | 15),
+            };
+            asks && end.since(*at) < ASKED_MS
         })
     }
 }
@@ -82,6 +93,15 @@ impl Failed {
     pub fn into_error(self, action: &str) -> RuntimeError {
         match self {
             Self::Away(reason) => RuntimeError::Away(reason),
+            Self::Server { status, message } if is_forbidden(status, &message) => match action {
+                // Without these nothing can be told of a service.
+                "look" => RuntimeError::Away(forbidden("GET /containers/…/json")),
+                "logs" => RuntimeError::Away(forbidden("GET /containers/…/logs")),
+                _ => RuntimeError::Refused(FailureKind::Refused {
+                    action: action.to_owned(),
+                    detail: NOT_ALLOWED.to_owned(),
+                }),
+            },
             Self::Server { message, .. } => RuntimeError::Refused(FailureKind::Refused {
                 action: action.to_owned(),
                 detail: message.chars().take(1000).collect(),
@@ -90,10 +110,32 @@ impl Failed {
     }
 }
 
+/// What is said of an action that something before the engine refused.
+pub(super) const NOT_ALLOWED: &str =
+    "the proxy in front of the engine does not allow it (docs/LEAST-POWER.md lists what is needed)";
+
+/// A filter before the engine's socket refused a question, or a plugin of the engine: not the engine itself, whose words are
+/// JSON and name what is wrong.
+pub(super) fn is_forbidden(status: u16, message: &str) -> bool {
+    let message = message.trim();
+    let bare = message.is_empty()
+        || message.starts_with('<')
+        || message.eq_ignore_ascii_case("forbidden")
+        || message.eq_ignore_ascii_case("method not allowed");
+    matches!(status, 403 | 405) && (bare || message.contains("authorization denied by plugin"))
+}
+
+/// Why nothing can be told where this question is not allowed.
+pub(super) fn forbidden(question: &str) -> UnreachableReason {
+    UnreachableReason::Forbidden { question: question.to_owned() }
+}
+
 /// One engine.
 pub struct Engine {
     address: String,
     client: Mutex<Option<Docker>>,
+    /// It is Podman, which speaks Docker's language with an accent.
+    podman: AtomicBool,
     events: broadcast::Sender<EngineEvent>,
     away: Mutex<Option<UnreachableReason>>,
     told: Mutex<(HashMap<String, Told>, VecDeque<String>)>,
@@ -111,6 +153,7 @@ impl Engine {
         Arc::new(Self {
             address,
             client: Mutex::new(None),
+            podman: AtomicBool::new(false),
             events: broadcast::channel(256).0,
             away: Mutex::new(Some(UnreachableReason::NotAskedYet)),
             told: Mutex::default(),
@@ -121,6 +164,11 @@ impl Engine {
     /// Its address.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// It is Podman, as far as it was asked.
+    pub fn is_podman(&self) -> bool {
+        self.podman.load(Ordering::Relaxed)
     }
 
     /// The host that its published ports are on.
@@ -157,7 +205,9 @@ impl Engine {
             ("type".to_owned(), vec!["container".to_owned()]),
             ("container".to_owned(), vec![id.to_owned()]),
         ]);
-        let until = Timestamp::now().millis() / 1000;
+        let now = Timestamp::now().millis() / 1000;
+        // Podman tells of what was only where some time is still to come.
+        let until = if self.is_podman() { now + 1 } else { now };
         let options = EventsOptions {
             since: Some("1".to_owned()),
             until: Some(until.to_string()),
@@ -171,6 +221,37 @@ impl Engine {
         };
         // What is not told in time is not known: the exit code judges then.
         let _ = tokio::time::timeout(PING_LIMIT, read).await;
+    }
+
+    /// How a container is, by its name or id, which was checked.
+    pub async fn inspect(&self, name: &str) -> Result<ContainerInspectResponse, Failed> {
+        let address = &self.address;
+        // Which engine it is, is known with the client.
+        self.client().await?;
+        if self.is_podman() {
+            return self.within(QUICK, podman::inspect(address, name)).await;
+        }
+        self.ask(|docker| async move { docker.inspect_container(name, None).await }).await
+    }
+
+    /// All containers, running or not.
+    pub async fn containers(&self) -> Result<Vec<ContainerSummary>, Failed> {
+        self.client().await?;
+        if self.is_podman() {
+            return self.within(QUICK, podman::containers(&self.address)).await;
+        }
+        let options = ListContainersOptions { all: true, ..Default::default() };
+        self.ask(|docker| async move { docker.list_containers(Some(options)).await }).await
+    }
+
+    async fn within<T>(
+        &self,
+        limit: Duration,
+        question: impl Future<Output = Result<T, Failed>>,
+    ) -> Result<T, Failed> {
+        tokio::time::timeout(limit, question)
+            .await
+            .unwrap_or_else(|_| Err(Failed::Away(self.too_slow(limit))))
     }
 
     /// Asks a quick question.
@@ -201,11 +282,12 @@ impl Engine {
         match tokio::time::timeout(limit, question(docker)).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(self.failed(error)),
-            Err(_) => Err(Failed::Away(UnreachableReason::Timeout {
-                address: self.address.clone(),
-                seconds: limit.as_secs(),
-            })),
+            Err(_) => Err(Failed::Away(self.too_slow(limit))),
         }
+    }
+
+    fn too_slow(&self, limit: Duration) -> UnreachableReason {
+        UnreachableReason::Timeout { address: self.address.clone(), seconds: limit.as_secs() }
     }
 
     /// The client, with the API version that this engine speaks.
@@ -219,20 +301,27 @@ impl Engine {
             Docker::connect_with_http(&self.address, SLOW.as_secs() * 2, API_DEFAULT_VERSION)
         }
         .map_err(|e| self.failed(e))?;
-        let docker = match tokio::time::timeout(PING_LIMIT, docker.negotiate_version()).await {
-            Ok(Ok(docker)) => docker,
-            Ok(Err(error)) => return Err(self.failed(error)),
-            Err(_) => return Err(Failed::Away(self.too_late())),
+        let negotiated = async {
+            let docker = docker.negotiate_version().await?;
+            let version = docker.version().await?;
+            Ok((docker, version))
         };
-        // Paths are asked without a version, which every engine takes for its own: whether it is one of ours it has to say.
-        match tokio::time::timeout(PING_LIMIT, docker.version()).await {
-            Ok(Ok(about)) => {
-                if let Some(detail) = about.min_api_version.as_deref().and_then(too_new) {
-                    return Err(Failed::Away(UnreachableReason::Garbage { detail }));
-                }
+        let (docker, version) = match tokio::time::timeout(PING_LIMIT, negotiated).await {
+            Ok(Ok(both)) => both,
+            Ok(Err(error)) => {
+                return Err(match self.failed(error) {
+                    Failed::Server { status, message } if is_forbidden(status, &message) => {
+                        Failed::Away(forbidden("GET /version"))
+                    }
+                    failed => failed,
+                });
             }
-            Ok(Err(error)) => return Err(self.failed(error)),
-            Err(_) => return Err(Failed::Away(self.too_late())),
+            Err(_) => return Err(Failed::Away(self.too_slow(PING_LIMIT))),
+        };
+        self.podman.store(is_podman(&version), Ordering::Relaxed);
+        // Paths are asked without a version, which every engine takes for its own: whether it is one of ours it has to say.
+        if let Some(detail) = version.min_api_version.as_deref().and_then(too_new) {
+            return Err(Failed::Away(UnreachableReason::Garbage { detail }));
         }
         *lock(&self.client) = Some(docker.clone());
         Ok(docker)
@@ -242,13 +331,16 @@ impl Engine {
     async fn silence(&self, docker: &Docker) -> Option<UnreachableReason> {
         match tokio::time::timeout(PING_LIMIT, docker.ping()).await {
             Ok(Ok(_)) => None,
-            Ok(Err(error)) => Some(away_reason(self.failed(error))),
-            Err(_) => Some(self.too_late()),
+            Ok(Err(error)) => Some(self.away_of(error, "GET /_ping")),
+            Err(_) => Some(self.too_slow(PING_LIMIT)),
         }
     }
 
-    fn too_late(&self) -> UnreachableReason {
-        UnreachableReason::Timeout { address: self.address.clone(), seconds: PING_LIMIT.as_secs() }
+    fn away_of(&self, error: Error, question: &str) -> UnreachableReason {
+        match self.failed(error) {
+            Failed::Server { status, message } if is_forbidden(status, &message) => forbidden(question),
+            failed => away_reason(failed),
+        }
     }
 
     pub(super) fn failed(&self, error: Error) -> Failed {
@@ -308,6 +400,9 @@ impl Engine {
             tokio::select! {
                 event = events.next() => match event {
                     Some(Ok(event)) => self.take(&event),
+                    Some(Err(error @ Error::DockerResponseServerError { .. })) => {
+                        return self.away_of(error, "GET /events");
+                    }
                     // A stream that breaks does not say why; the engine's next answer does.
                     Some(Err(_)) | None => {
                         let ended = || UnreachableReason::Garbage { detail: "its events ended".to_owned() };
@@ -364,28 +459,30 @@ impl Engine {
             let entry = known.entry(id.clone()).or_default();
             match action.as_str() {
                 "start" => *entry = Told::default(),
-                "kill" => {
-                    if let Some(signal) = attributes
-                        .get("signal")
-                        .and_then(|s| s.parse().ok())
-                        .filter(|_| entry.signals.len() < 32)
-                    {
-                        entry.signals.push((signal, at));
-                    }
+                "kill" if entry.signals.len() < 32 => {
+                    let signal = attributes.get("signal").map_or(Ok(0), |s| s.parse());
+                    entry.signals.extend(signal.ok().map(|signal| (signal, at)));
                 }
+                // Docker has told of the signal before; Podman tells only this.
+                "stop" if entry.signals.is_empty() => entry.signals.push((SIGTERM, at)),
                 "die" => {
                     let code = attributes.get("exitCode").and_then(|c| c.parse().ok()).unwrap_or(-1);
                     entry.died = Some((code, at));
                 }
                 // `exec_*`, `attach`, `top` and the like change nothing that is shown.
-                "create" | "destroy" | "oom" | "pause" | "unpause" | "rename" | "update" | "restart"
-                | "stop" | "health_status" => {}
+                "kill" | "create" | "destroy" | "remove" | "oom" | "pause" | "unpause" | "rename"
+                | "update" | "restart" | "stop" | "health_status" => {}
                 _ => return None,
             }
         }
         let name = attributes.get("name").cloned().unwrap_or_default();
         Some((id, name))
     }
+}
+
+fn is_podman(version: &SystemVersion) -> bool {
+    let parts = version.components.as_deref().unwrap_or_default();
+    parts.iter().any(|part| part.name.starts_with("Podman"))
 }
 
 fn away_reason(failed: Failed) -> UnreachableReason {

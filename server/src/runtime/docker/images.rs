@@ -4,13 +4,11 @@
 
 use super::Engine;
 use super::credentials::credentials;
-use super::engine::Failed;
+use super::engine::{Failed, NOT_ALLOWED, is_forbidden};
 use super::progress::{Message, Progress, failure};
 use app::model::{Pull, PullFailure, PullState, Timestamp};
 use bollard::errors::Error;
-use bollard::query_parameters::{
-    CreateImageOptions, ListContainersOptions, ListImagesOptions, RemoveImageOptions, TagImageOptions,
-};
+use bollard::query_parameters::{CreateImageOptions, ListImagesOptions, RemoveImageOptions, TagImageOptions};
 use futures::StreamExt;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -108,9 +106,17 @@ fn familiar(name: &str) -> &str {
 
 fn words(failed: Failed) -> PullFailure {
     match failed {
-        Failed::Server { status, message } => failure(&message, Some(status)),
+        Failed::Server { status, message } => told(status, &message),
         Failed::Away(_) => PullFailure::EngineAway,
     }
+}
+
+fn told(status: u16, message: &str) -> PullFailure {
+    if is_forbidden(status, message) {
+        // Nothing was said by a registry.
+        return PullFailure::Other { detail: NOT_ALLOWED.to_owned() };
+    }
+    failure(message, Some(status))
 }
 
 /// All images, the newest first.
@@ -120,9 +126,7 @@ fn words(failed: Failed) -> PullFailure {
 pub async fn list(engine: &Engine) -> Result<Vec<Stored>, PullFailure> {
     let options = ListImagesOptions { all: false, ..Default::default() };
     let images = engine.ask(|d| async move { d.list_images(Some(options)).await }).await.map_err(words)?;
-    let options = ListContainersOptions { all: true, ..Default::default() };
-    let containers =
-        engine.ask(|d| async move { d.list_containers(Some(options)).await }).await.map_err(words)?;
+    let containers = engine.containers().await.map_err(words)?;
     let mut users: HashMap<String, Vec<String>> = HashMap::new();
     for container in containers {
         let name = container.names.and_then(|n| n.into_iter().next()).unwrap_or_default();
@@ -172,6 +176,8 @@ pub async fn pull(
     mut show: impl FnMut(Pull),
 ) -> Result<bool, (PullFailure, Progress)> {
     let mut progress = Progress::new(started);
+    // Podman does not say whether another image came.
+    let before = if engine.is_podman() { id_of(engine, reference).await.ok().flatten() } else { None };
     let credentials = credentials(reference).await;
     let docker = match engine.client().await {
         Ok(docker) => docker,
@@ -218,7 +224,7 @@ pub async fn pull(
             Err(Error::DockerStreamError { error }) => return Err((failure(&error, None), progress)),
             Err(error) => {
                 let why = match engine.failed(error) {
-                    Failed::Server { status, message } => failure(&message, Some(status)),
+                    Failed::Server { status, message } => told(status, &message),
                     // The connection broke: does the engine still live?
                     Failed::Away(_) => match engine.ask(|d| async move { d.ping().await }).await {
                         Ok(_) => PullFailure::Other { detail: "the engine broke off".to_owned() },
@@ -231,10 +237,12 @@ pub async fn pull(
     }
     show(progress.pull(PullState::Running, Timestamp::now()));
     // A stream that ends without an error may be an engine that died in the middle.
-    if !progress.finished() {
+    // (Podman has no word for the end; its stream is not cut off without an error.)
+    if !progress.finished() && !engine.is_podman() {
         return Err((PullFailure::EngineAway, progress));
     }
     match id_of(engine, reference).await {
+        Ok(now @ Some(_)) if engine.is_podman() => Ok(now != before),
         Ok(Some(_)) => Ok(!progress.up_to_date()),
         Ok(None) => Err((PullFailure::Other { detail: "the engine broke off".to_owned() }, progress)),
         Err(why) => Err((why, progress)),
@@ -251,6 +259,10 @@ pub async fn registry_digest(engine: &Engine, reference: &str) -> Result<String,
     match tokio::time::timeout(REGISTRY, asked).await {
         Err(_) => Err(PullFailure::RegistryAway {
             detail: format!("the registry did not answer within {} s", REGISTRY.as_secs()),
+        }),
+        // Podman does not know the question; the status is not about the image.
+        Ok(Err(Failed::Server { status: 404, .. })) if engine.is_podman() => Err(PullFailure::Other {
+            detail: "Podman does not tell what a registry has without pulling".to_owned(),
         }),
         Ok(Err(failed)) => Err(words(failed)),
         Ok(Ok(found)) => found
@@ -281,7 +293,7 @@ pub async fn remove(engine: &Engine, image: &str, force: bool) -> Result<(), Pul
         engine.ask_within(REMOVE, |d| async move { d.remove_image(image, Some(options), None).await }).await;
     match removed {
         Ok(_) | Err(Failed::Server { status: 404, .. }) => Ok(()),
-        Err(Failed::Server { message, .. }) => {
+        Err(Failed::Server { status, message }) if !is_forbidden(status, &message) => {
             Err(PullFailure::Other { detail: message.chars().take(500).collect() })
         }
         Err(failed) => Err(words(failed)),

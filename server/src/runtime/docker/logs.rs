@@ -8,6 +8,7 @@
 //! RFC 3339 time and a space. A container with a terminal has no frames: its lines begin with the time.
 
 use super::body::{Body, Read};
+use super::engine::forbidden;
 use crate::runtime::{FollowEnd, FramePosition, FrameSink, RuntimeError};
 use app::model::{Stream, Timestamp, UnreachableReason};
 use std::time::Duration;
@@ -38,6 +39,8 @@ pub struct Log<'a> {
     pub id: &'a str,
     /// It has a terminal.
     pub tty: bool,
+    /// The engine answers nothing at all before there is a line: Podman.
+    pub mute: bool,
 }
 
 /// How far a log is read.
@@ -63,10 +66,9 @@ impl Log<'_> {
         sink: &mut dyn FrameSink,
         stop: &CancellationToken,
     ) -> Result<(FollowEnd, FramePosition), RuntimeError> {
-        let Self { address, id, tty } = *self;
+        let Self { address, id, tty, mute } = *self;
         let away = |reason| RuntimeError::Away(reason);
         let timeout = || UnreachableReason::Timeout { address: address.to_owned(), seconds: LIMIT.as_secs() };
-        let refused = || UnreachableReason::Refused { address: address.to_owned() };
         let at = |name: &str, ns: i64| format!("&{name}={}.{:09}", ns / 1_000_000_000, ns % 1_000_000_000);
         let since = if from.time_ns > 0 { at("since", from.time_ns) } else { String::new() };
         let until = match to {
@@ -77,22 +79,22 @@ impl Log<'_> {
         // The id was checked to be hexadecimal when it was read.
         let path =
             format!("/containers/{id}/logs?follow={live}&stdout=1&stderr=1&timestamps=1{since}{until}");
-        let garbage = |error: std::io::Error| UnreachableReason::Garbage { detail: error.to_string() };
-        let answer = tokio::time::timeout(LIMIT, async {
-            if let Some(socket) = address.strip_prefix("unix://") {
-                let socket = tokio::net::UnixStream::connect(socket).await.map_err(|_| refused())?;
-                Body::ask(socket, "localhost", &path).await.map_err(garbage)
-            } else {
-                let authority =
-                    address.split_once("://").map_or(address, |(_, rest)| rest).trim_end_matches('/');
-                let socket = tokio::net::TcpStream::connect(authority).await.map_err(|_| refused())?;
-                Body::ask(socket, authority, &path).await.map_err(garbage)
+        let answer = Body::get(address, &path);
+        let answer = async {
+            if mute && to == To::Live {
+                return Ok(answer.await);
             }
-        });
-        let mut body = match answer.await {
+            tokio::time::timeout(LIMIT, answer).await
+        };
+        let answer = tokio::select! {
+            answer = answer => answer,
+            () = stop.cancelled() => return Ok((FollowEnd::Broken, from)),
+        };
+        let mut body = match answer {
             Ok(Ok((200, body))) => body,
             // The container is gone.
             Ok(Ok((404, _))) => return Ok((FollowEnd::Complete, from)),
+            Ok(Ok((403 | 405, _))) => return Err(away(forbidden("GET /containers/…/logs"))),
             Ok(Ok((other, _))) => {
                 let detail = format!("the log was answered with {other}");
                 return Err(away(UnreachableReason::Garbage { detail }));
@@ -187,14 +189,17 @@ impl Reader {
         let mut at = 0;
         while let Some((stream, payload)) = next_frame(&data[at..])? {
             at += HEAD + payload.len();
-            let (time_ns, text) = split_time(payload);
-            self.hand_over(time_ns.unwrap_or_else(now_ns), stream, text, sink);
+            let (time, text) = split_time(payload);
+            self.hand_over(time, stream, text, sink);
         }
         Ok(at)
     }
 
-    fn hand_over(&mut self, time_ns: i64, stream: Stream, text: &[u8], sink: &mut dyn FrameSink) {
-        if time_ns < self.from.time_ns {
+    fn hand_over(&mut self, time: Option<Time>, stream: Stream, text: &[u8], sink: &mut dyn FrameSink) {
+        let Time { ns: time_ns, whole_second } = time.unwrap_or_else(Time::now);
+        // Where whole seconds are told, the engine has left out what was earlier within the second.
+        let within = if whole_second { self.from.time_ns.rem_euclid(SECOND) } else { 0 };
+        if time_ns < self.from.time_ns.saturating_sub(within) {
             return;
         }
         if time_ns == self.from.time_ns {
@@ -213,14 +218,14 @@ impl Reader {
     fn terminal(&mut self, data: &[u8], sink: &mut dyn FrameSink) -> usize {
         let mut at = 0;
         while at < data.len() {
-            let (time_ns, text) = split_time(&data[at..]);
+            let (time, text) = split_time(&data[at..]);
             let piece = &text[..text.len().min(PIECE)];
             let end = match piece.iter().position(|b| *b == b'\n') {
                 Some(newline) => newline + 1,
                 None if piece.len() == PIECE => PIECE,
                 None => break,
             };
-            self.hand_over(time_ns.unwrap_or_else(now_ns), Stream::Stdout, &text[..end], sink);
+            self.hand_over(time, Stream::Stdout, &text[..end], sink);
             at = data.len() - text.len() + end;
         }
         at
@@ -230,15 +235,28 @@ impl Reader {
     fn finish(&mut self, sink: &mut dyn FrameSink) {
         if self.tty && !self.pending.is_empty() {
             let rest = std::mem::take(&mut self.pending);
-            let (time_ns, text) = split_time(&rest);
-            self.hand_over(time_ns.unwrap_or_else(now_ns), Stream::Stdout, text, sink);
+            let (time, text) = split_time(&rest);
+            self.hand_over(time, Stream::Stdout, text, sink);
         }
     }
 }
 
-/// The clock, for what carries no time.
-fn now_ns() -> i64 {
-    Timestamp::now().millis() * 1_000_000
+/// A second, in nanoseconds.
+const SECOND: i64 = 1_000_000_000;
+
+/// When a message was written, as the engine tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Time {
+    ns: i64,
+    /// The engine tells no fraction of a second: Podman.
+    whole_second: bool,
+}
+
+impl Time {
+    /// The clock, for what carries no time.
+    fn now() -> Self {
+        Self { ns: Timestamp::now().millis() * 1_000_000, whole_second: false }
+    }
 }
 
 /// Bytes of a frame's head.
@@ -262,9 +280,11 @@ fn next_frame(data: &[u8]) -> Result<Option<(Stream, &[u8])>, NotFrames> {
 }
 
 /// Cuts the time off the front of a payload.
-fn split_time(payload: &[u8]) -> (Option<i64>, &[u8]) {
+fn split_time(payload: &[u8]) -> (Option<Time>, &[u8]) {
     let Some(space) = payload.iter().take(40).position(|b| *b == b' ') else { return (None, payload) };
-    let time = std::str::from_utf8(&payload[..space]).ok().and_then(Timestamp::parse_nanos);
+    let word = std::str::from_utf8(&payload[..space]).ok();
+    let time = word
+        .and_then(|word| Some(Time { ns: Timestamp::parse_nanos(word)?, whole_second: !word.contains('.') }));
     if time.is_some() { (time, &payload[space + 1..]) } else { (None, payload) }
 }
 
@@ -323,6 +343,23 @@ mod tests {
         }
         let seen = read(false, FramePosition { time_ns: 1_000_000_000, nth: 2 }, &bytes, 7);
         assert_eq!(seen.into_iter().map(|s| s.2).collect::<Vec<_>>(), ["c\n"]);
+    }
+
+    #[test]
+    fn whole_seconds_begin_before_what_is_asked_for() {
+        // As Podman 4.3 answers a question for what came behind 06:22:03.79: it counts exactly, and tells seconds.
+        let mut bytes = framed(1, "2026-11-23T06:22:03Z (APIServer pid=1) INFO one\r\n");
+        bytes.extend(framed(1, "2026-11-23T06:22:04Z two\r\n"));
+        let at = |text| Timestamp::parse_nanos(text).expect("a time");
+        let from = |text| FramePosition { time_ns: at(text), nth: 0 };
+        let count = |from: FramePosition| read(false, from, &bytes, 9).len();
+        assert_eq!(count(from("2026-11-23T06:22:03.79Z")), 2);
+        assert_eq!(count(from("2026-11-23T06:22:04.1Z")), 1);
+        // Gone on with behind a line that was told: by its number within the second.
+        assert_eq!(count(FramePosition { nth: 1, ..from("2026-11-23T06:22:03Z") }), 1);
+        // Docker tells fractions, and they count.
+        let exact = framed(1, "2026-11-23T06:22:03.5Z one\n");
+        assert_eq!(read(false, from("2026-11-23T06:22:03.79Z"), &exact, 9).len(), 0);
     }
 
     #[test]

@@ -12,11 +12,14 @@ mod engine;
 pub mod images;
 mod leftover;
 mod logs;
+mod places;
+mod podman;
 mod progress;
 
 pub use about::{About, about};
 pub use container::{SHM_BYTES, binds};
 pub use engine::{Engine, EngineEvent};
+pub use places::default_engine;
 
 use super::{
     Activity, FollowEnd, FramePosition, FrameSink, Hint, InstanceId, Launch, Look, Runtime, RuntimeError,
@@ -25,8 +28,9 @@ use super::{
 use crate::runtime::Instance;
 use app::model::{Candidate, FailureKind, UnreachableReason};
 use bollard::models::{ContainerInspectResponse, ContainerUpdateBody, RestartPolicy, RestartPolicyNameEnum};
-use bollard::query_parameters::{KillContainerOptions, ListContainersOptions};
+use bollard::query_parameters::KillContainerOptions;
 use futures::future::BoxFuture;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{broadcast::error::RecvError, mpsc};
@@ -103,7 +107,7 @@ impl DockerRuntime {
 
     /// Asks for the container of this name or id.
     async fn inspect(&self, name: &str) -> Result<ContainerInspectResponse, engine::Failed> {
-        self.engine.ask(|docker| async move { docker.inspect_container(name, None).await }).await
+        self.engine.inspect(name).await
     }
 
     /// Whether the container has a terminal; `None` when it is gone.
@@ -113,6 +117,10 @@ impl DockerRuntime {
             Err(engine::Failed::Server { status: 404, .. }) => Ok(None),
             Err(failed) => Err(failed.into_error("logs")),
         }
+    }
+
+    fn log<'a>(&'a self, instance: &'a InstanceId, tty: bool) -> logs::Log<'a> {
+        logs::Log { address: self.engine.address(), id: &instance.id, tty, mute: self.engine.is_podman() }
     }
 
     /// An end that nobody here saw: the engine may still know who asked for it.
@@ -319,6 +327,7 @@ impl DockerRuntime {
         match sent {
             // Gone, or not running: what was wanted.
             Ok(()) | Err(engine::Failed::Server { status: 404 | 409, .. }) => Ok(()),
+            Err(engine::Failed::Server { message, .. }) if is_not_running(&message) => Ok(()),
             Err(failed) => Err(failed.into_error("stop")),
         }
     }
@@ -383,6 +392,11 @@ fn is_port_taken(message: &str) -> bool {
     message.contains("port is already allocated") || message.contains("address already in use")
 }
 
+/// Podman's words for what Docker answers with 409: a signal for a container that does not run.
+fn is_not_running(message: &str) -> bool {
+    message.contains("can only kill running containers") || message.ends_with("container state improper")
+}
+
 impl Runtime for DockerRuntime {
     fn look(&self) -> BoxFuture<'_, Result<Look, RuntimeError>> {
         Box::pin(self.look_now())
@@ -435,7 +449,7 @@ impl Runtime for DockerRuntime {
     ) -> BoxFuture<'a, Result<FollowEnd, RuntimeError>> {
         Box::pin(async move {
             let Some(tty) = self.has_terminal(&instance.id).await? else { return Ok(FollowEnd::Complete) };
-            let log = logs::Log { address: self.engine.address(), id: &instance.id, tty };
+            let log = self.log(instance, tty);
             let (end, mut at) = log.read(from, logs::To::Live, sink, &stop).await?;
             if end == FollowEnd::Broken {
                 return Ok(end);
@@ -471,7 +485,7 @@ impl Runtime for DockerRuntime {
     ) -> BoxFuture<'a, Result<FollowEnd, RuntimeError>> {
         Box::pin(async move {
             let Some(tty) = self.has_terminal(&instance.id).await? else { return Ok(FollowEnd::Complete) };
-            let log = logs::Log { address: self.engine.address(), id: &instance.id, tty };
+            let log = self.log(instance, tty);
             Ok(log.read(from, logs::To::Time(until_ns), sink, &stop).await?.0)
         })
     }
@@ -493,10 +507,17 @@ impl Runtime for DockerRuntime {
 pub async fn end_policy(engine: &Engine, container: &str) -> Result<(), RuntimeError> {
     let policy = RestartPolicy { name: Some(RestartPolicyNameEnum::NO), maximum_retry_count: None };
     let body = ContainerUpdateBody { restart_policy: Some(policy), ..Default::default() };
-    engine
-        .ask(|docker| async move { docker.update_container(container, body).await })
-        .await
-        .map_err(|f| f.into_error("update"))
+    let updated = engine.ask(|docker| async move { docker.update_container(container, body).await }).await;
+    updated.map_err(|failed| match failed {
+        // Not the container is missing, but the whole question.
+        engine::Failed::Server { status: 404, message } if !message.contains("container") => {
+            RuntimeError::Refused(FailureKind::Refused {
+                action: "update".to_owned(),
+                detail: "this engine cannot change a container's restart policy; create the container anew with --restart=no".to_owned(),
+            })
+        }
+        failed => failed.into_error("update"),
+    })
 }
 
 /// Names of all containers with a label, `KEY` or `KEY=VALUE`, sorted.
@@ -504,14 +525,15 @@ pub async fn end_policy(engine: &Engine, container: &str) -> Result<(), RuntimeE
 /// # Errors
 /// [`RuntimeError`].
 pub async fn labelled(engine: &Engine, label: &str) -> Result<Vec<String>, RuntimeError> {
-    let filters = std::collections::HashMap::from([("label".to_owned(), vec![label.to_owned()])]);
-    let options = ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
-    let list = engine
-        .ask(|docker| async move { docker.list_containers(Some(options)).await })
-        .await
-        .map_err(|f| f.into_error("look"))?;
+    let (key, value) = label.split_once('=').map_or((label, None), |(key, value)| (key, Some(value)));
+    let list = engine.containers().await.map_err(|f| f.into_error("look"))?;
+    let has = |labels: &Option<HashMap<String, String>>| {
+        let found = labels.as_ref().and_then(|labels| labels.get(key));
+        found.is_some_and(|found| value.is_none_or(|value| value == found))
+    };
     let name = |names: Option<Vec<String>>| Some(names?.first()?.trim_start_matches('/').to_owned());
-    let mut names: Vec<String> = list.into_iter().filter_map(|c| name(c.names)).take(100).collect();
+    let ours = list.into_iter().filter(|container| has(&container.labels));
+    let mut names: Vec<String> = ours.filter_map(|c| name(c.names)).take(100).collect();
     names.sort();
     Ok(names)
 }
@@ -525,11 +547,7 @@ pub async fn candidates(
     dialect: Dialect,
     owned: &[String],
 ) -> Result<Vec<Candidate>, RuntimeError> {
-    let options = ListContainersOptions { all: true, ..Default::default() };
-    let list = engine
-        .ask(|docker| async move { docker.list_containers(Some(options)).await })
-        .await
-        .map_err(|f| f.into_error("look"))?;
+    let list = engine.containers().await.map_err(|f| f.into_error("look"))?;
     let mut candidates: Vec<Candidate> = list
         .iter()
         .filter_map(|c| container::candidate(c, dialect))
