@@ -173,7 +173,7 @@ mod tests {
             let row = "INSERT INTO audit (at_ms, who, role, address, action, target, result, detail) VALUES (?1, '', '', '', '', '', ?2, '')";
             connection.execute(row, params![n, result]).expect("written");
         }
-        super::super::migrate(&mut connection).expect("brought up to date");
+        super::super::migrate(&mut connection, 5).expect("brought up to date");
         let counts =
             "SELECT refused, min(nth), max(nth), count(*) FROM audit GROUP BY refused ORDER BY refused";
         let mut counts = connection.prepare(counts).expect("read");
