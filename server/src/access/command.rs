@@ -4,7 +4,7 @@
 use super::{Access, MOST_TOKEN_DAYS};
 use crate::settings::{Flags, Sources};
 use crate::store::Store;
-use app::api::{AuditRow, Refused, Role};
+use app::api::{AuditRow, Role};
 use app::model::Timestamp;
 use clap::{Parser, Subcommand};
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
@@ -137,7 +137,7 @@ async fn done(access: &Access, of: Of) -> Result<String, String> {
             ("account-remove", name, String::new(), result.map(|()| String::new()))
         }
         Of::User(User::SignOut { name }) => {
-            let result = access.account(&name).map(|account| access.end_sessions(account.id, None));
+            let result = access.account(&name).and_then(|account| access.end_sessions(account.id, None));
             ("sessions-end", name, String::new(), result.map(|count| format!("{count} sessions ended\n")))
         }
         Of::Token(Token::Add { user, name, role, days }) => {
@@ -148,8 +148,7 @@ async fn done(access: &Access, of: Of) -> Result<String, String> {
             ("token-add", format!("{user}/{name}"), detail, result.map(|token| format!("{token}\n")))
         }
         Of::Token(Token::Remove { id }) => {
-            let removed = access.remove_token(id, None);
-            let result = removed.map(|_| String::new()).ok_or(Refused::Unknown);
+            let result = access.remove_token(id, None).map(|_| String::new());
             ("token-remove", id.to_string(), String::new(), result)
         }
     };

@@ -373,10 +373,13 @@ impl Access {
     }
 
     /// Ends all sessions of an account but one: how many.
-    pub fn end_sessions(&self, account: i64, keep: Option<i64>) -> usize {
+    ///
+    /// # Errors
+    /// [`Refused::Store`]: none is ended.
+    pub fn end_sessions(&self, account: i64, keep: Option<i64>) -> Result<usize, Refused> {
         let ended = self.store.end_sessions(account, keep);
         self.tell();
-        ended
+        ended.ok_or(Refused::Store)
     }
 
     /// Sessions, of one account or all.
@@ -513,11 +516,14 @@ impl Access {
         tokens
     }
 
-    /// Removes a token: its name, where it was there; `account` must be its owner's where it is given.
-    pub fn remove_token(&self, id: i64, account: Option<i64>) -> Option<String> {
+    /// Removes a token: its name; `account` must be its owner's where it is given.
+    ///
+    /// # Errors
+    /// [`Refused::Unknown`], [`Refused::Store`].
+    pub fn remove_token(&self, id: i64, account: Option<i64>) -> Result<String, Refused> {
         let removed = self.store.remove_token(id, account);
         self.tell();
-        removed
+        removed.ok_or(Refused::Store)?.ok_or(Refused::Unknown)
     }
 
     /// Writes something into the audit. What is refused has a bound, of strangers together and of each account: the rest is

@@ -168,8 +168,8 @@ async fn tokens_are_worth_no_more_than_their_owner_and_end() {
     assert!(access.who(bearer, at(24 * 3_600_000)).is_none(), "a day later");
     assert!(access.who(of(&token), at(1)).is_none(), "a token is no session");
     let id = access.tokens(None, at(1))[0].id;
-    assert!(access.remove_token(id, Some(op.id + 1)).is_none(), "another's");
-    assert!(access.remove_token(id, Some(op.id)).is_some() && access.who(bearer, at(1)).is_none());
+    assert!(access.remove_token(id, Some(op.id + 1)).is_err(), "another's");
+    assert!(access.remove_token(id, Some(op.id)).is_ok() && access.who(bearer, at(1)).is_none());
 }
 
 #[tokio::test]

@@ -301,11 +301,10 @@ impl Store {
     }
 
     /// Ends all sessions of an account but `keep`: how many.
-    pub fn end_sessions(&self, account: i64, keep: Option<i64>) -> usize {
+    pub fn end_sessions(&self, account: i64, keep: Option<i64>) -> Option<usize> {
         self.with("end_sessions", |c| {
             c.execute("DELETE FROM session WHERE account = ?1 AND id IS NOT ?2", params![account, keep])
         })
-        .unwrap_or_default()
     }
 
     /// Forgets sessions and tokens that are over.
@@ -406,13 +405,12 @@ impl Store {
         .unwrap_or_default()
     }
 
-    /// Removes a token: its name, where it was there; `account` must be its owner's where it is given.
-    pub fn remove_token(&self, id: i64, account: Option<i64>) -> Option<String> {
+    /// Removes a token: its name, if it was there; `account` must be its owner's where it is given.
+    pub fn remove_token(&self, id: i64, account: Option<i64>) -> Option<Option<String>> {
         self.with("remove_token", |c| {
             let statement = "DELETE FROM token WHERE id = ?1 AND (?2 IS NULL OR account = ?2) RETURNING name";
             c.query_row(statement, params![id, account], |r| r.get(0)).optional()
         })
-        .flatten()
     }
 }
 

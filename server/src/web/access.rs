@@ -360,7 +360,7 @@ pub async fn sessions(site: Site, headers: HeaderMap, Form(fields): Form<Fields>
                 Err(Refused::Unknown)
             }
         }
-        Err(_) if which == "others" => Ok(Said::Ended(site.access.end_sessions(account, keep))),
+        Err(_) if which == "others" => site.access.end_sessions(account, keep).map(Said::Ended),
         Err(_) => Err(Refused::Unknown),
     });
     answered(&site, &headers, result)
@@ -372,10 +372,11 @@ fn ticked(fields: &Fields, name: &str) -> bool {
 
 /// Takes a token of an account away, and writes down which it was.
 fn removed_token(site: &Site, owner: &str, account: i64, id: &str) -> Result<Said, Refused> {
-    let removed = id.parse().ok().and_then(|id| site.access.remove_token(id, Some(account)));
-    let name: String = removed.clone().unwrap_or_else(|| id.chars().take(20).collect());
+    let number = id.parse().map_err(|_| Refused::Unknown);
+    let removed = number.and_then(|number| site.access.remove_token(number, Some(account)));
+    let name = removed.clone().unwrap_or_else(|_| id.chars().take(20).collect());
     site.caller().does("token-remove", format!("{owner}/{name}"), "");
-    removed.map(|_| Said::Removed).ok_or(Refused::Unknown)
+    removed.map(|_| Said::Removed)
 }
 
 /// `POST /account/tokens`
@@ -454,7 +455,7 @@ pub async fn change_account(site: Site, headers: HeaderMap, Form(fields): Form<F
         }
         "sign-out" => {
             does("sessions-end", "all");
-            site.access.account(name).map(|it| Said::Ended(site.access.end_sessions(it.id, None)))
+            site.access.account(name).and_then(|it| site.access.end_sessions(it.id, None)).map(Said::Ended)
         }
         "remove" => {
             does("account-remove", "asked");
