@@ -62,6 +62,32 @@ test("killed at every step of a start and of a stop: what was asked for is done 
   }
 });
 
+test("killed behind a move to another image: the next one moves, once", async ({ dashboard }) => {
+  test.setTimeout(180_000);
+  const reference = `vllm/vllm-openai:moved-${Date.now()}`;
+  const id = (image: string) => docker("image", "inspect", "-f", "{{.Id}}", image);
+  await docker("tag", INSTANT, reference);
+  try {
+    const dash = await dashboard({ image: reference });
+    await dash.running();
+    const move = () => dash.ask("/api/fn/image", { method: "POST", headers: { "content-type": "application/x-www-form-urlencoded", accept: "application/json" }, body: "service=vllm&action=renew&confirmed=true" });
+    for (const [ms, next] of [[10, "vllm/vllm-openai:latest"], [120, INSTANT], [700, "vllm/vllm-openai:latest"]] as const) {
+      await docker("tag", next, reference);
+      // It is taken as soon as the dashboard has heard of the image.
+      await until("the move to be taken", 20_000, async () => (await move()).status === 200);
+      await sleep(ms);
+      await dash.down("SIGKILL");
+      await dash.up();
+      const wanted = await id(next);
+      await until(`the other image, ${ms} ms behind the move`, 60_000, async () => (await docker("inspect", "-f", "{{.Image}} {{.State.Running}}", dash.container).catch(() => "")) === `${wanted} true`);
+      await until("running", 60_000, async () => (await dash.service()).state.state === "running");
+      await nothingLeft(dash);
+    }
+  } finally {
+    await docker("rmi", "-f", reference).catch(() => "");
+  }
+});
+
 test("killed at the beginning and at the end of a pull: it is said, and can be made again", async ({ page, dashboard }) => {
   test.setTimeout(180_000);
   const registry = await Registry.start();

@@ -175,6 +175,32 @@ const KEEP_SETTINGS: i64 = 50;
 /// How many earlier starts the usual times are taken from.
 const LEARN_FROM: i64 = 5;
 
+/// A command that was taken, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// What.
+    pub verb: Verb,
+    /// When.
+    pub at: Timestamp,
+    /// A restart with the image that the reference means now.
+    pub renew: bool,
+}
+
+/// The word for it.
+const RENEW: &str = "renew";
+
+impl Taken {
+    /// Taken now.
+    pub fn now(verb: Verb) -> Self {
+        Self { verb, at: Timestamp::now(), renew: false }
+    }
+
+    fn text(self) -> String {
+        let renew = if self.renew { [" ", RENEW].concat() } else { String::new() };
+        format!("{} {} {}{renew}", boot_id(), self.at.millis(), self.verb.as_str())
+    }
+}
+
 /// A command that a dashboard did not live to carry out is meant for so long.
 const MEANT_FOR_MS: u64 = 600_000;
 
@@ -640,25 +666,24 @@ impl Store {
     }
 
     /// A command that was taken and not carried out yet, and when: of this boot, and no older than it could still be meant.
-    pub fn pending(&self, service: &ServiceName, now: Timestamp) -> Option<(Verb, Timestamp)> {
+    pub fn pending(&self, service: &ServiceName, now: Timestamp) -> Option<Taken> {
         let text = self.fact(&format!("pending/{service}"))?;
         let mut words = text.split(' ');
         let (boot, at, verb) = (words.next()?, words.next()?, words.next()?);
         let at = Timestamp::from_millis(at.parse().ok()?);
         let verb = Verb::ALL.into_iter().find(|known| known.as_str() == verb)?;
-        (boot == boot_id() && now.apart(at) < MEANT_FOR_MS).then_some((verb, at))
+        let taken = Taken { verb, at, renew: words.next() == Some(RENEW) };
+        (boot == boot_id() && now.apart(at) < MEANT_FOR_MS).then_some(taken)
     }
 
     /// Remembers such a command.
-    pub fn set_pending(&self, service: &ServiceName, (verb, at): (Verb, Timestamp)) {
-        let text = format!("{} {} {}", boot_id(), at.millis(), verb.as_str());
-        self.set_fact(&format!("pending/{service}"), &text);
+    pub fn set_pending(&self, service: &ServiceName, taken: Taken) {
+        self.set_fact(&format!("pending/{service}"), &taken.text());
     }
 
     /// Such a command is carried out. One that was taken since then stays.
-    pub fn carried_out(&self, service: &ServiceName, (verb, at): (Verb, Timestamp)) {
-        let (key, text) =
-            (format!("pending/{service}"), format!("{} {} {}", boot_id(), at.millis(), verb.as_str()));
+    pub fn carried_out(&self, service: &ServiceName, taken: Taken) {
+        let (key, text) = (format!("pending/{service}"), taken.text());
         if matches!(self.waits_about(&key), Some(Value::Text(waiting)) if waiting != text) {
             return;
         }
@@ -1038,13 +1063,18 @@ mod tests {
         let at = Timestamp::from_millis;
         assert_eq!(store.pending(&name(), at(5)), None);
         for verb in [Verb::Start, Verb::Stop, Verb::Restart] {
-            store.set_pending(&name(), (verb, at(5)));
-            assert_eq!(store.pending(&name(), at(599_000)), Some((verb, at(5))));
+            for renew in [true, false] {
+                let taken = Taken { verb, at: at(5), renew };
+                store.set_pending(&name(), taken);
+                assert_eq!(store.pending(&name(), at(599_000)), Some(taken));
+            }
         }
         assert_eq!(store.pending(&name(), at(600_005)), None);
-        store.carried_out(&name(), (Verb::ALL[0], at(4)));
+        let last = Taken { verb: Verb::ALL[Verb::ALL.len() - 1], at: at(5), renew: false };
+        store.carried_out(&name(), Taken { renew: true, ..last });
+        store.carried_out(&name(), Taken { at: at(4), ..last });
         assert!(store.pending(&name(), at(5)).is_some(), "another one stays");
-        store.carried_out(&name(), (Verb::ALL[Verb::ALL.len() - 1], at(5)));
+        store.carried_out(&name(), last);
         assert_eq!(store.pending(&name(), at(5)), None);
         store.set_fact("pending/vllm", "another-boot 5 start");
         assert_eq!(store.pending(&name(), at(5)), None);

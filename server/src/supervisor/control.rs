@@ -3,6 +3,7 @@
 use super::fleet::{Fleet, adopted_service, service_name_for, vllm_template};
 use super::task::Mail;
 use crate::settings::{ContainerName, Kind, RuntimeChoice, ServiceConfig, Sourced};
+use crate::store::Taken;
 use app::api::{Answer, ApiError, Caller, Control, Need};
 use app::model::{
     Host, Image, ImageVerb, Line, LogSummary, Origin, RuntimeKind, Service, ServiceKind, ServiceMetrics,
@@ -51,14 +52,7 @@ impl Control for FleetControl {
         if matches!(now.state, State::Unreachable { .. }) {
             return Err(ApiError::Unreachable);
         }
-        // Taken is taken: should this dashboard end before it is done, the next one does it.
-        let taken = (verb, Timestamp::now());
-        let before = self.0.store.pending(service, taken.1);
-        self.0.store.set_pending(service, taken);
-        self.0.send(service, Mail::Command(verb, taken.1)).inspect_err(|_| match before {
-            Some(before) => self.0.store.set_pending(service, before),
-            None => self.0.store.carried_out(service, taken),
-        })?;
+        self.0.take(service, Taken::now(verb))?;
         let wish = if verb == Verb::Stop { Wish::Stopped } else { Wish::Running };
         Ok(Service { wish, ..Fleet::dated(&now, Timestamp::now()) })
     }

@@ -13,7 +13,7 @@ use crate::runtime::systemd::{Bus, SystemdRuntime, UnitName};
 use crate::runtime::{Runtime, RuntimeError};
 use crate::settings::edit::{self, EditError};
 use crate::settings::{Config, ContainerName, Kind, RuntimeChoice, ServiceConfig, Sourced, Sources};
-use crate::store::{Store, StoreTrouble};
+use crate::store::{Store, StoreTrouble, Taken};
 use crate::vllm::http::Http;
 use crate::vllm::launch::{DIALECT, PLAIN};
 use crate::vllm::metrics::requests_under_way;
@@ -701,6 +701,16 @@ impl Fleet {
         mailbox.try_send(mail).map_err(|_| ApiError::Busy)
     }
 
+    /// Hands a command to a service. Taken is taken: should this dashboard end before it is done, the next one does it.
+    pub(super) fn take(&self, service: &ServiceName, taken: Taken) -> Result<(), ApiError> {
+        let before = self.store.pending(service, taken.at);
+        self.store.set_pending(service, taken);
+        self.send(service, Mail::Command(taken)).inspect_err(|_| match before {
+            Some(before) => self.store.set_pending(service, before),
+            None => self.store.carried_out(service, taken),
+        })
+    }
+
     /// Another service of ours that runs has the port: the start could only fail.
     fn port_clash(&self, now: &Service) -> Result<(), ApiError> {
         let port =
@@ -838,7 +848,7 @@ impl Fleet {
                 if let Some(old) = container.image_id.clone() {
                     self.keep_image(service, &old, &reference).await.map_err(failed)?;
                 }
-                self.send(service, Mail::Renew)
+                self.take(service, Taken { renew: true, ..Taken::now(Verb::Restart) })
             }
             ImageVerb::Back => {
                 let container = self.own_container(&now)?;
@@ -851,7 +861,7 @@ impl Fleet {
                 if let Some(newer) = container.image_id.clone() {
                     self.keep_image(service, &newer, &kept.reference).await.map_err(failed)?;
                 }
-                self.send(service, Mail::Renew)
+                self.take(service, Taken { renew: true, ..Taken::now(Verb::Restart) })
             }
             ImageVerb::Forget => {
                 let kept = self.store.kept_image(service).ok_or(ApiError::Stale)?;

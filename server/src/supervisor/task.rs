@@ -11,7 +11,7 @@ use crate::logs::Feed;
 use crate::runtime::{Activity, Hint, InstanceId, Launch, Look, Runtime, RuntimeError};
 use crate::settings::fields::{self, Values};
 use crate::settings::{Kind, ServiceConfig};
-use crate::store::{RunEnd, RunRow, Store};
+use crate::store::{RunEnd, RunRow, Store, Taken};
 use crate::vllm::explain::Explainer;
 use crate::vllm::http::Http;
 use crate::vllm::launch::{QUIET, launch, other};
@@ -42,16 +42,14 @@ const RELEASE_LIMIT: Duration = Duration::from_secs(10);
 /// What reaches a service's task.
 #[derive(Debug)]
 pub enum Mail {
-    /// A user asked, then.
-    Command(Verb, Timestamp),
+    /// A user asked.
+    Command(Taken),
     /// The settings were changed; they apply at the next start.
     Configure(Box<ServiceConfig>),
     /// Its own health check ended.
     Checked(Outcome),
     /// The switch that keeps it running was turned.
     AutoStart(bool),
-    /// Restart, on the image that its reference means now.
-    Renew,
     /// Show anew what the store knows of it.
     Refresh,
     /// A model's figures were read.
@@ -120,9 +118,9 @@ pub struct Task {
     /// Whose run could not be opened: the store could not be written.
     unopened: Option<InstanceId>,
     /// A command that an earlier dashboard took and did not carry out.
-    resume: Option<(Verb, Timestamp)>,
+    resume: Option<Taken>,
     /// A command is being carried out.
-    commanded: Option<(Verb, Timestamp)>,
+    commanded: Option<Taken>,
     /// The switch.
     auto_start: bool,
     /// Why its own health check failed last.
@@ -280,24 +278,35 @@ impl Task {
 
     /// Carries out what an earlier dashboard took and did not live to do, once it is seen how things are.
     fn resume(&mut self) {
-        let Some((verb, asked)) = self.resume.take_if(|_| !self.machine.is_away()) else { return };
+        let Some(taken) = self.resume.take_if(|_| !self.machine.is_away()) else { return };
+        let verb = taken.verb;
         let since = self.machine.instance().filter(|_| self.machine.is_up()).map(|i| i.id.started_ns);
         let done =
-            verb == Verb::Restart && since.is_some_and(|started| Timestamp::from_nanos(started) >= asked);
+            verb == Verb::Restart && since.is_some_and(|started| Timestamp::from_nanos(started) >= taken.at);
         if done {
-            self.store.carried_out(&self.config.name, (verb, asked));
+            self.store.carried_out(&self.config.name, taken);
             return;
         }
         tracing::info!(service = %self.config.name, ?verb, "what was asked for before the dashboard ended is done now");
-        self.commanded = Some((verb, asked));
-        self.observe(Observation::Command(verb));
+        let command = self.begin(taken);
+        self.observe(command);
+    }
+
+    /// Begins to carry out a command.
+    fn begin(&mut self, taken: Taken) -> Observation {
+        self.commanded = Some(taken);
+        if taken.renew {
+            // A runtime that cannot be asked takes no command: nothing is owed to it later.
+            self.renew = !self.machine.is_away();
+        }
+        Observation::Command(taken.verb)
     }
 
     fn open(&mut self, mail: Mail) -> Option<Observation> {
         match mail {
-            Mail::Command(verb, asked) => {
-                (self.resume, self.commanded) = (None, Some((verb, asked)));
-                Some(Observation::Command(verb))
+            Mail::Command(taken) => {
+                self.resume = None;
+                Some(self.begin(taken))
             }
             Mail::Smoke => {
                 self.smoke();
@@ -337,11 +346,6 @@ impl Task {
             Mail::AutoStart(on) => {
                 self.auto_start = on;
                 Some(Observation::Keep(self.keep()))
-            }
-            Mail::Renew => {
-                // A runtime that cannot be asked takes no command: nothing is owed to it later.
-                self.renew = !self.machine.is_away();
-                Some(Observation::Command(Verb::Restart))
             }
             Mail::Refresh => {
                 self.kept = self.store.kept_image(&self.config.name);
