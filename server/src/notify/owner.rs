@@ -2,7 +2,7 @@
 
 use super::board::Board;
 use super::gate::Gate;
-use super::message::{Incident, Message};
+use super::message::{Incident, Message, Topic};
 use super::send::{Trouble, send};
 use super::story::{Disk, Story};
 use super::target::Target;
@@ -162,7 +162,12 @@ async fn own(
             _ = looks.tick() => look(&mut disk, &parts.state_dir).into_iter().collect(),
         };
         let now = Timestamp::now();
-        incidents.extend(story.due(now));
+        // Whoever stopped it meanwhile needs no word that it runs.
+        let runs = |i: &Incident| {
+            let service = i.service.as_ref().and_then(|(name, _)| parts.world.service(name));
+            i.topic != Topic::Recovered || service.is_some_and(|service| service.state.serves())
+        };
+        incidents.extend(story.due(now).into_iter().filter(runs));
         tell(&incidents, &mut gates, &targets, &parts, now);
         for ((gate, queue), target) in gates.iter_mut().zip(targets.iter()) {
             for (count, last) in gate.due(now) {

@@ -1,7 +1,8 @@
 //! Makes incidents of events. Pure: the time is told, the store's memory is handed in.
 //!
 //! A failure is held back for a moment: why it failed is known only when its log was read to the end. What failed while no
-//! dashboard ran is told once, by what an earlier one remembered.
+//! dashboard ran is told once, by what an earlier one remembered. That something answers again is held back, too: what fails
+//! at once again has not recovered.
 
 use super::message::{Detail, Incident, Severity, Topic};
 use crate::history::scarce;
@@ -11,6 +12,8 @@ use std::collections::BTreeMap;
 
 /// How long a failure waits for its cause.
 const CAUSE_MS: u64 = 3_000;
+/// How long something answers before it counts as recovered.
+const STEADY_MS: u64 = 3_000;
 
 /// A failure that waits for its cause.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +29,8 @@ struct Known {
     pending: Option<Pending>,
     /// It was told to have failed, or not to answer.
     down: bool,
+    /// It answers again since then: its title, and when that was seen.
+    up: Option<(String, Timestamp)>,
 }
 
 /// What has happened so far.
@@ -71,6 +76,12 @@ impl Story {
             return told;
         }
         let known = self.known.entry(name.clone()).or_default();
+        if matches!(
+            event.what,
+            Happening::Failed { .. } | Happening::FoundFailed { .. } | Happening::Unresponsive { .. }
+        ) {
+            known.up = None;
+        }
         let plain = |topic, severity, detail| Incident {
             topic,
             severity,
@@ -122,8 +133,8 @@ impl Story {
             }
             Happening::Running => {
                 told.incidents.extend(known.flush(&name));
-                if std::mem::take(&mut known.down) {
-                    told.incidents.push(plain(Topic::Recovered, Severity::Info, Detail::Plain));
+                if known.down && known.up.is_none() {
+                    known.up = Some((title, event.at));
                 }
             }
             Happening::MemoryHeld { by } => {
@@ -136,24 +147,53 @@ impl Story {
 
     /// What waited for long enough.
     pub fn due(&mut self, now: Timestamp) -> Vec<Incident> {
-        let late = |known: &Known| known.pending.as_ref().is_some_and(|p| now.apart(p.seen) >= CAUSE_MS);
-        let due = self.known.iter_mut().filter(|(_, known)| late(known));
-        due.filter_map(|(name, known)| known.flush(name)).collect()
+        let mut due = Vec::new();
+        for (name, known) in &mut self.known {
+            if known.pending.as_ref().is_some_and(|p| now.apart(p.seen) >= CAUSE_MS) {
+                due.extend(known.flush(name));
+            }
+            if known.up.as_ref().is_some_and(|(_, at)| now.apart(*at) >= STEADY_MS) {
+                due.extend(known.recover(name));
+            }
+        }
+        due
     }
 
     /// All that waits: there is nothing more to wait for.
     pub fn end(&mut self) -> Vec<Incident> {
-        self.known.iter_mut().filter_map(|(name, known)| known.flush(name)).collect()
+        self.known
+            .iter_mut()
+            .flat_map(|(name, known)| known.flush(name).into_iter().chain(known.recover(name)))
+            .collect()
     }
 
     /// In how many milliseconds the next is due.
     pub fn next_ms(&self, now: Timestamp) -> Option<u64> {
-        let waits = self.known.values().filter_map(|known| known.pending.as_ref());
-        waits.map(|pending| CAUSE_MS.saturating_sub(now.apart(pending.seen))).min()
+        let cause = |p: &Pending| CAUSE_MS.saturating_sub(now.apart(p.seen));
+        let steady = |(_, at): &(String, Timestamp)| STEADY_MS.saturating_sub(now.apart(*at));
+        let waits = |known: &Known| {
+            let cause = known.pending.as_ref().map(cause);
+            cause.into_iter().chain(known.up.as_ref().map(steady)).min()
+        };
+        self.known.values().filter_map(waits).min()
     }
 }
 
 impl Known {
+    /// That it answers again, where that was waited for.
+    fn recover(&mut self, name: &ServiceName) -> Option<Incident> {
+        let (title, at) = self.up.take()?;
+        self.down = false;
+        let service = Some((name.clone(), title));
+        Some(Incident {
+            topic: Topic::Recovered,
+            severity: Severity::Info,
+            service,
+            at,
+            detail: Detail::Plain,
+        })
+    }
+
     /// The failure that waits, as it is known by now.
     fn flush(&mut self, name: &ServiceName) -> Option<Incident> {
         let Pending { title, failure, restarts, .. } = self.pending.take()?;

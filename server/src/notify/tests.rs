@@ -87,16 +87,30 @@ fn only_what_was_down_recovers() {
     let told = story.take(event(2_000, Happening::Running), None);
     assert_eq!(
         topics(&told.incidents),
-        [(Topic::Failed, Severity::Error), (Topic::Recovered, Severity::Info)],
-        "in this order, though the cause was still waited for"
+        [(Topic::Failed, Severity::Error)],
+        "at once, though the cause was still waited for"
     );
     assert_eq!(story.take(event(3_000, Happening::Running), None).incidents, []);
-    let told = story.take(event(4_000, Happening::Unresponsive { since: at(3_900) }), None);
+    assert_eq!((story.next_ms(at(3_000)), story.due(at(4_999))), (Some(2_000), vec![]), "from the first on");
+    assert_eq!(topics(&story.due(at(5_000))), [(Topic::Recovered, Severity::Info)]);
+    assert_eq!((story.next_ms(at(5_000)), story.due(at(50_000))), (None, vec![]), "once");
+    let told = story.take(event(54_000, Happening::Unresponsive { since: at(53_900) }), None);
     assert_eq!(topics(&told.incidents), [(Topic::Unresponsive, Severity::Warning)]);
+    story.take(event(55_000, Happening::Running), None);
+    assert_eq!(topics(&story.end()), [(Topic::Recovered, Severity::Info)], "at the end all is told");
+}
+
+#[test]
+fn what_fails_at_once_again_has_not_recovered() {
+    let mut story = Story::default();
+    story.take(failed(1_000, None), None);
     assert_eq!(
         topics(&story.take(event(5_000, Happening::Running), None).incidents),
-        [(Topic::Recovered, Severity::Info)]
+        [(Topic::Failed, Severity::Error)]
     );
+    story.take(failed(5_100, None), None);
+    assert_eq!(topics(&story.due(at(9_000))), [(Topic::Failed, Severity::Error)]);
+    assert_eq!(story.due(at(60_000)), []);
 }
 
 #[test]
