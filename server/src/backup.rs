@@ -9,7 +9,7 @@ use app::model::Timestamp;
 use clap::{Parser, Subcommand};
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -145,8 +145,13 @@ fn put_in_place(
     let staged = settings.is_file().then(|| beside(config));
     let result = (|| {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(aside).map_err(told(aside))?;
+        // Whose the state folder is must be able to read what is put into it, whoever restores.
+        for path in [&store, &logs, &aside.to_owned()] {
+            give(path, state)?;
+        }
         if let Some(staged) = &staged {
             fs::copy(&settings, staged).map_err(told(staged))?;
+            give(staged, if config.is_file() { config } else { state })?;
             if config.is_file() {
                 let mode = fs::metadata(config).map_err(told(config))?.permissions();
                 fs::set_permissions(staged, mode).map_err(told(staged))?;
@@ -182,6 +187,21 @@ fn put_in_place(
         });
     }
     drop(running);
+    Ok(())
+}
+
+/// Root gives what it has written to whom something else belongs.
+fn give(path: &Path, like: &Path) -> Result<(), String> {
+    if !rustix::process::geteuid().is_root() || !path.exists() {
+        return Ok(());
+    }
+    let owner = fs::metadata(like).map_err(told(like))?;
+    chown(path, Some(owner.uid()), Some(owner.gid())).map_err(told(path))?;
+    if path.is_dir() {
+        for entry in fs::read_dir(path).map_err(told(path))? {
+            give(&entry.map_err(told(path))?.path(), like)?;
+        }
+    }
     Ok(())
 }
 

@@ -449,6 +449,16 @@ impl Store {
         }
     }
 
+    /// The same for what is answered at once: nothing is written into a file that is not there under its name any more.
+    fn with_file<T>(
+        &self,
+        what: &'static str,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Option<T> {
+        self.look_at_file();
+        if self.wrong() == Some(StoreTrouble::Gone) { None } else { self.with(what, work) }
+    }
+
     /// How often something could not be read or written.
     pub fn errors(&self) -> u64 {
         self.errors.get()
@@ -491,7 +501,7 @@ impl Store {
 
     /// Remembers an adoption. False when it could not be written.
     pub fn set_adopted(&self, service: &ServiceName, container: &str) -> bool {
-        self.with("set_adopted", |c| {
+        self.with_file("set_adopted", |c| {
             c.execute("INSERT INTO service (name, container) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET container = ?2", params![service.as_str(), container])
         })
         .is_some()
@@ -638,7 +648,7 @@ impl Store {
     pub fn set_auto_start(&self, service: &ServiceName, on: bool) -> bool {
         // Whoever turns it is told at once whether it holds.
         let (key, word) = (format!("auto-start/{service}"), if on { "on" } else { "off" });
-        self.with("set_auto_start", |c| c.execute(SET_FACT, [key.as_str(), word])).is_some()
+        self.with_file("set_auto_start", |c| c.execute(SET_FACT, [key.as_str(), word])).is_some()
     }
 
     /// What a service's machine must know of earlier dashboards. Failures of an earlier boot do not count.
@@ -684,7 +694,15 @@ impl Store {
     /// Such a command is carried out. One that was taken since then stays.
     pub fn carried_out(&self, service: &ServiceName, taken: Taken) {
         let (key, text) = (format!("pending/{service}"), taken.text());
-        if matches!(self.waits_about(&key), Some(Value::Text(waiting)) if waiting != text) {
+        let waits = self.waits_about(&key);
+        if matches!(&waits, Some(Value::Text(waiting)) if *waiting != text) {
+            return;
+        }
+        if waits.is_some() {
+            // It was never written: what stands there is an earlier one, which this one took the place of.
+            let forget = "DELETE FROM fact WHERE key = ?1 AND ?2 = ''";
+            let values = vec![key.clone().into(), String::new().into()];
+            self.write_or_wait("carried_out", forget, values, Some(key));
             return;
         }
         // What is known of it until that is written is that there is none.

@@ -13,6 +13,7 @@ pub struct NotifyWords {
     pub disk_low: &'static str,
     pub disk_low_text: fn(u64, u64, &str) -> String,
     pub logs_not_written: &'static str,
+    pub store_not_written: &'static str,
     pub test: &'static str,
     pub test_text: &'static str,
     pub again_in: fn(u64) -> String,

@@ -358,16 +358,16 @@ impl Access {
 
     /// Ends a session; `account` must be its owner's where it is given.
     pub fn end_session(&self, id: i64, account: Option<i64>) -> bool {
-        let mut ended = self.store.end_session(id, account);
-        if !ended
-            && self.store.wrong().is_some()
-            && self.store.sessions(account).iter().any(|session| session.id == id)
-        {
-            // It is over now, and gone from the store as soon as that can be written.
-            self.ended().insert(id);
-            self.store.end_session_later(id);
-            ended = true;
-        }
+        let ended = self.store.end_session(id, account).unwrap_or_else(|| {
+            let theirs =
+                account.is_none() || self.store.sessions(account).iter().any(|session| session.id == id);
+            if theirs {
+                // It is over now, and gone from the store as soon as that can be written.
+                self.ended().insert(id);
+                self.store.end_session_later(id);
+            }
+            theirs
+        });
         self.tell();
         ended
     }

@@ -166,6 +166,9 @@ impl Incident {
             Topic::Recovered => (words.recovered)(title),
             Topic::MemoryHeld => (words.memory_held)(title),
             Topic::DiskLow => words.disk_low.to_owned(),
+            Topic::LogsNotWritten if matches!(&self.detail, Detail::Logs(trouble) if trouble.store) => {
+                words.store_not_written.to_owned()
+            }
             Topic::LogsNotWritten => words.logs_not_written.to_owned(),
             Topic::Test => words.test.to_owned(),
         };

@@ -179,16 +179,25 @@ async fn own(
             }
         }
     }
-    // A failure whose cause is not known yet: nobody will learn it.
-    tell(&story.end(), &mut gates, &targets, &parts, Timestamp::now());
-    drop(gates);
-    let mut left = BTreeMap::new();
-    // What they were handed and have not taken is theirs to hand back.
+    let (mut gates, queues): (Vec<Gate>, Vec<mpsc::Sender<Message>>) = gates.into_iter().unzip();
+    drop(queues);
+    let mut left: BTreeMap<String, Vec<Message>> = BTreeMap::new();
+    // What they were handed and have not sent they hand back.
     while let Some(ended) = workers.join_next().await {
         if let Ok((name, messages)) = ended
             && !messages.is_empty()
         {
             left.insert(name, messages);
+        }
+    }
+    // A failure whose cause is not known yet: nobody will learn it.
+    let (last, now) = (story.end(), Timestamp::now());
+    for (gate, target) in gates.iter_mut().zip(targets.iter()) {
+        for incident in last.iter().filter(|i| concerns(target, i)) {
+            if gate.pass(incident, now) {
+                let message = incident.message(target.lang, parts.base.as_deref(), None);
+                left.entry(target.name.clone()).or_default().push(message);
+            }
         }
     }
     if !left.is_empty() {
@@ -212,6 +221,10 @@ fn left_behind(store: &Store) -> BTreeMap<String, Vec<Message>> {
         tracing::warn!(count = old, "notifications that waited for more than a day are not sent any more");
     }
     kept
+}
+
+fn concerns(target: &Target, incident: &Incident) -> bool {
+    target.wants(incident.service.as_ref().map(|(name, _)| name), incident.severity)
 }
 
 /// Puts incidents into the queues of those targets that want to know of them.

@@ -160,7 +160,7 @@ impl Store {
         now: Timestamp,
         first: bool,
     ) -> Option<bool> {
-        self.with("add_account", |c| {
+        self.with_file("add_account", |c| {
             c.execute(
                 "INSERT INTO account (name, role, password, created_ms, changed_ms)
                     SELECT ?1, ?2, ?3, ?4, ?4 WHERE NOT (?5 AND EXISTS (SELECT 1 FROM account))
@@ -190,7 +190,7 @@ impl Store {
 
     /// Gives an account another role. `Some(false)` when there is none, or it is the last that administers.
     pub fn set_role(&self, id: i64, role: Role) -> Option<bool> {
-        self.with("set_role", |c| {
+        self.with_file("set_role", |c| {
             if role != Role::Admin && !others_administer(c, id)? {
                 return Ok(false);
             }
@@ -208,7 +208,7 @@ impl Store {
         keep: Option<i64>,
         tokens: bool,
     ) -> Option<bool> {
-        self.with("set_password", |c| {
+        self.with_file("set_password", |c| {
             let change = c.unchecked_transaction()?;
             let changed = change.execute(
                 "UPDATE account SET password = ?2, changed_ms = ?3 WHERE id = ?1",
@@ -226,7 +226,7 @@ impl Store {
 
     /// Removes an account with all that lets it in. `Some(false)` when there is none, or it is the last that administers.
     pub fn remove_account(&self, id: i64) -> Option<bool> {
-        self.with("remove_account", |c| {
+        self.with_file("remove_account", |c| {
             if !others_administer(c, id)? {
                 return Ok(false);
             }
@@ -236,7 +236,7 @@ impl Store {
 
     /// Begins a session.
     pub fn open_session(&self, new: &NewSession<'_>) -> Option<i64> {
-        self.with("open_session", |c| {
+        self.with_file("open_session", |c| {
             c.execute(
                 "INSERT INTO session (hash, account, created_ms, seen_ms, address, agent) VALUES (?1, ?2, ?3, ?3, ?4, ?5)",
                 params![new.hash, new.account, new.now.millis(), new.address, new.agent],
@@ -265,7 +265,8 @@ impl Store {
 
     /// Remembers that a session was used.
     pub fn touch_session(&self, session: &SessionRow, now: Timestamp) {
-        if now.apart(session.seen) >= SEEN_EVERY_MS.unsigned_abs() {
+        // While it cannot be written it is not tried with each request.
+        if self.wrong().is_none() && now.apart(session.seen) >= SEEN_EVERY_MS.unsigned_abs() {
             self.with("touch_session", |c| {
                 c.execute("UPDATE session SET seen_ms = ?2 WHERE id = ?1", params![session.id, now.millis()])
             });
@@ -285,24 +286,24 @@ impl Store {
     }
 
     /// Ends a session; `account` must be its owner's where it is given.
-    pub fn end_session(&self, id: i64, account: Option<i64>) -> bool {
-        self.with("end_session", |c| {
+    pub fn end_session(&self, id: i64, account: Option<i64>) -> Option<bool> {
+        self.with_file("end_session", |c| {
             c.execute(
                 "DELETE FROM session WHERE id = ?1 AND (?2 IS NULL OR account = ?2)",
                 params![id, account],
             )
         })
-        .is_some_and(|rows| rows == 1)
+        .map(|rows| rows == 1)
     }
 
     /// Ends a session as soon as that can be written.
     pub fn end_session_later(&self, id: i64) {
-        self.wait_to_write("end_session", "DELETE FROM session WHERE id = ?1", vec![id.into()], None);
+        self.write_or_wait("end_session", "DELETE FROM session WHERE id = ?1", vec![id.into()], None);
     }
 
     /// Ends all sessions of an account but `keep`: how many.
     pub fn end_sessions(&self, account: i64, keep: Option<i64>) -> Option<usize> {
-        self.with("end_sessions", |c| {
+        self.with_file("end_sessions", |c| {
             c.execute("DELETE FROM session WHERE account = ?1 AND id IS NOT ?2", params![account, keep])
         })
     }
@@ -325,7 +326,7 @@ impl Store {
 
     /// Remembers a browser from which an account signed in.
     pub fn add_device(&self, hash: &Hash, account: i64, now: Timestamp) {
-        self.with("add_device", |c| {
+        self.with_file("add_device", |c| {
             c.execute(
                 "INSERT INTO device (hash, account, used_ms) VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET used_ms = ?3, account = ?2",
                 params![hash, account, now.millis()],
@@ -360,7 +361,7 @@ impl Store {
         now: Timestamp,
         expires: Timestamp,
     ) -> Option<bool> {
-        self.with("add_token", |c| {
+        self.with_file("add_token", |c| {
             c.execute("DELETE FROM token WHERE expires_ms < ?1", [now.millis()])?;
             c.execute(
                 "INSERT INTO token (hash, account, name, role, created_ms, expires_ms) SELECT ?1, ?2, ?3, ?4, ?5, ?6
@@ -385,7 +386,8 @@ impl Store {
 
     /// Remembers that a token was used.
     pub fn touch_token(&self, token: &TokenRow, now: Timestamp) {
-        if token.used.is_none_or(|used| now.apart(used) >= SEEN_EVERY_MS.unsigned_abs()) {
+        let late = token.used.is_none_or(|used| now.apart(used) >= SEEN_EVERY_MS.unsigned_abs());
+        if late && self.wrong().is_none() {
             self.with("touch_token", |c| {
                 c.execute("UPDATE token SET used_ms = ?2 WHERE id = ?1", params![token.id, now.millis()])
             });
@@ -407,7 +409,7 @@ impl Store {
 
     /// Removes a token: its name, if it was there; `account` must be its owner's where it is given.
     pub fn remove_token(&self, id: i64, account: Option<i64>) -> Option<Option<String>> {
-        self.with("remove_token", |c| {
+        self.with_file("remove_token", |c| {
             let statement = "DELETE FROM token WHERE id = ?1 AND (?2 IS NULL OR account = ?2) RETURNING name";
             c.query_row(statement, params![id, account], |r| r.get(0)).optional()
         })
@@ -459,8 +461,8 @@ mod tests {
         store.set_password(a, "new", at(6), Some(second), false);
         assert!(store.session_of(&[1; 32]).is_none() && store.session_of(&[2; 32]).is_some());
         assert!(!store.knows_device(&[7; 32], a), "an attacker's browser is forgotten, too");
-        assert!(!store.end_session(second, Some(b)), "another's");
-        assert!(!store.end_session(first, None), "gone already");
+        assert_eq!(store.end_session(second, Some(b)), Some(false), "another's");
+        assert_eq!(store.end_session(first, None), Some(false), "gone already");
         store.add_token(&[9; 32], a, "t", Role::Admin, at(5), at(100)).expect("made");
         store.set_role(a, Role::Viewer);
         let (token, owner) = store.token_of(&[9; 32]).expect("there");

@@ -2,6 +2,7 @@
 //! the oldest.
 
 use super::Store;
+use super::trouble::Later;
 use app::api::AuditRow;
 use app::model::Timestamp;
 use rusqlite::{Row, ToSql, params};
@@ -45,48 +46,31 @@ fn row(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
 impl Store {
     /// Writes a row; its number is given.
     pub fn note(&self, entry: &AuditRow) {
-        let mut written = false;
-        self.with("note", |c| {
-            c.execute(
-                NOTE,
-                params![
-                    entry.at.millis(),
-                    entry.who,
-                    entry.role,
-                    entry.address,
-                    entry.action,
-                    entry.target,
-                    entry.result,
-                    entry.detail,
-                    entry.result != "done"
-                ],
-            )?;
-            written = true;
-            let of_this = "SELECT refused, nth FROM audit WHERE id = ?1";
-            let (refused, nth): (bool, i64) =
-                c.query_row(of_this, [c.last_insert_rowid()], |r| Ok((r.get(0)?, r.get(1)?)))?;
-            // Not with each row: a thousand at a time.
-            if nth % 1000 == 0 {
-                let oldest = params![refused, nth - AUDIT_KEEPS];
-                c.execute("DELETE FROM audit WHERE refused = ?1 AND nth <= ?2", oldest)?;
-            }
-            Ok(())
-        });
-        if !written {
-            // What was done is written down later; its time is its own.
-            let texts = [
-                &entry.who,
-                &entry.role,
-                &entry.address,
-                &entry.action,
-                &entry.target,
-                &entry.result,
-                &entry.detail,
-            ];
-            let values =
-                std::iter::once(entry.at.millis().into()).chain(texts.map(|text| text.clone().into()));
-            let values = values.chain([(entry.result != "done").into()]);
-            self.wait_to_write("note", NOTE, values.collect(), None);
+        let refused = entry.result != "done";
+        let texts = [
+            &entry.who,
+            &entry.role,
+            &entry.address,
+            &entry.action,
+            &entry.target,
+            &entry.result,
+            &entry.detail,
+        ];
+        let values = std::iter::once(entry.at.millis().into()).chain(texts.map(|text| text.clone().into()));
+        let values = values.chain([refused.into()]).collect();
+        // What was done is written down later; its time is its own. Refusals, of which anybody can make many, give way.
+        let later = Later { what: "note", sql: NOTE, values, about: None, minor: refused };
+        if self.write_later(later) {
+            self.with("rotate", |c| {
+                let last = "SELECT max(nth) FROM audit WHERE refused = ?1";
+                let nth: i64 = c.query_row(last, [refused], |r| r.get(0))?;
+                // Not with each row: a thousand at a time.
+                if nth % 1000 == 0 {
+                    let oldest = params![refused, nth - AUDIT_KEEPS];
+                    c.execute("DELETE FROM audit WHERE refused = ?1 AND nth <= ?2", oldest)?;
+                }
+                Ok(())
+            });
         }
     }
 

@@ -90,14 +90,19 @@ impl StoreTrouble {
     }
 }
 
-/// A write that waits.
+/// A write that may have to wait.
 #[derive(Debug)]
-struct Later {
-    what: &'static str,
-    sql: &'static str,
-    values: Vec<Value>,
+pub(super) struct Later {
+    /// What it is, for the log.
+    pub what: &'static str,
+    /// The statement.
+    pub sql: &'static str,
+    /// Its values.
+    pub values: Vec<Value>,
     /// What it is the latest word on: an earlier one need not be written any more.
-    about: Option<String>,
+    pub about: Option<String>,
+    /// Where there is no room, it goes before all others.
+    pub minor: bool,
 }
 
 /// Writes that wait, in order.
@@ -183,37 +188,48 @@ impl Store {
         values: Vec<Value>,
         about: Option<String>,
     ) {
-        if self.waiting() > 0 {
-            // In order: what waits comes first.
-            self.wait_to_write(what, sql, values, about);
-            self.try_write();
-            return;
-        }
-        if self.with(what, |c| c.execute(sql, params_from_iter(&values))).is_none() {
-            self.wait_to_write(what, sql, values, about);
-        }
+        self.write_later(Later { what, sql, values, about, minor: false });
     }
 
-    /// Keeps a write that could not be made now.
-    pub(super) fn wait_to_write(
-        &self,
-        what: &'static str,
-        sql: &'static str,
-        values: Vec<Value>,
-        about: Option<String>,
-    ) {
-        if self.wrong().is_none_or(StoreTrouble::stays) {
-            return;
-        }
+    /// Writes it now, or as soon as that can be done; whether it was now.
+    pub(super) fn write_later(&self, later: Later) -> bool {
+        // In order: what waits comes first.
+        let in_line = {
+            let connection = lock(&self.connection);
+            let in_line = self.waiting() > 0;
+            if !in_line {
+                let Err(error) = connection.execute(later.sql, params_from_iter(&later.values)) else {
+                    self.wrote(&connection);
+                    return true;
+                };
+                self.errors.count();
+                tracing::error!(what = later.what, %error, "the store failed");
+                self.met(&connection, &error);
+                if StoreTrouble::of(&error).is_none_or(StoreTrouble::stays) {
+                    return false;
+                }
+            }
+            // While the connection is held: nobody else writes between what failed and its place in the line.
+            self.keep(later);
+            in_line
+        };
+        in_line && self.try_write() && self.waiting() == 0
+    }
+
+    fn keep(&self, later: Later) {
         let mut waiting = lock(&self.waiting);
-        if about.is_some() {
-            waiting.writes.retain(|later| later.about != about);
+        if later.about.is_some() {
+            waiting.writes.retain(|known| known.about != later.about);
         }
         if waiting.writes.len() >= WAITING {
-            waiting.writes.pop_front();
             waiting.dropped += 1;
+            match waiting.writes.iter().position(|known| known.minor) {
+                Some(at) => drop(waiting.writes.remove(at)),
+                None if later.minor => return,
+                None => drop(waiting.writes.pop_front()),
+            }
         }
-        waiting.writes.push_back(Later { what, sql, values, about });
+        waiting.writes.push_back(later);
     }
 
     /// What is still to be written about something.
@@ -350,15 +366,50 @@ mod tests {
         let other = Connection::open(dir.path().join("services.db")).expect("opens");
         other.execute_batch("BEGIN IMMEDIATE").expect("locked");
         store.set_fact("a", "1");
-        for n in 0..2 * WAITING {
-            store.wait_to_write(
-                "test",
-                super::super::SET_FACT,
-                vec![n.to_string().into(), String::new().into()],
-                None,
-            );
+        let later = |n: usize, minor| Later {
+            what: "test",
+            sql: super::super::SET_FACT,
+            values: vec![n.to_string().into(), String::new().into()],
+            about: None,
+            minor,
+        };
+        store.keep(later(0, false));
+        for n in 1..2 * WAITING {
+            store.keep(later(n, true));
         }
+        store.keep(later(1, false));
         assert_eq!(store.waiting(), WAITING);
+        let firm = lock(&store.waiting).writes.iter().filter(|later| !later.minor).count();
+        assert_eq!(firm, 3, "refusals give way, and nothing else");
+    }
+
+    #[test]
+    fn a_command_that_was_overtaken_while_the_store_was_held_is_not_done_later() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let store = Store::open(dir.path()).expect("opens");
+        let taken = |verb| super::super::Taken::now(verb);
+        let (restart, stop) = (taken(app::model::Verb::Restart), taken(app::model::Verb::Stop));
+        store.set_pending(&name(), restart);
+        let other = Connection::open(dir.path().join("services.db")).expect("opens");
+        other.execute_batch("BEGIN IMMEDIATE").expect("locked");
+        store.set_pending(&name(), stop);
+        assert_eq!(store.pending(&name(), Timestamp::now()), Some(stop));
+        store.carried_out(&name(), stop);
+        assert_eq!(store.pending(&name(), Timestamp::now()), None);
+        other.execute_batch("ROLLBACK").expect("free");
+        assert!(store.can_write());
+        assert_eq!(store.pending(&name(), Timestamp::now()), None, "neither of them");
+    }
+
+    #[test]
+    fn nothing_is_promised_of_a_file_that_is_gone() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let store = Store::open(dir.path()).expect("opens");
+        assert_eq!(store.add_account("root", Role::Admin, "h", at(1), true), Some(true));
+        std::fs::remove_file(dir.path().join("services.db")).expect("removed");
+        assert_eq!(store.add_account("late", Role::Admin, "h", at(2), false), None);
+        assert_eq!(store.end_session(1, None), None);
+        assert_eq!(store.wrong(), Some(StoreTrouble::Gone));
     }
 
     #[test]

@@ -237,6 +237,7 @@ impl Task {
             self.jobs.spawn(async move { runtime.watch(hint_out, stop).await });
         }
         let mut gpus = self.world.watch_gpus();
+        let mut store = self.store.trouble();
         self.publish();
         loop {
             let timer = self.timers.iter().min_by_key(|(_, at)| **at).map(|(timer, at)| (*timer, *at));
@@ -264,6 +265,13 @@ impl Task {
                     } else {
                         Some(Observation::GpuMemory(held))
                     }
+                }
+                Ok(()) = store.changed(), if self.unopened.is_some() => {
+                    if store.borrow_and_update().is_none() {
+                        self.follow_late();
+                        self.publish();
+                    }
+                    None
                 }
                 Some(_) = self.jobs.join_next(), if !self.jobs.is_empty() => None,
             };

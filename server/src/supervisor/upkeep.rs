@@ -15,9 +15,11 @@ const LOOK: Duration = Duration::from_secs(10);
 /// Looks after the store until `stop` is cancelled.
 pub async fn look_after(store: Arc<Store>, world: Arc<World>, stop: CancellationToken) {
     let mut trouble = store.trouble();
+    let mut since: Option<(StoreTrouble, Timestamp)> = None;
     loop {
         let now = *trouble.borrow_and_update();
-        world.put_trouble(true, now.map(|now| told(now, &store)));
+        since = now.map(|now| since.filter(|(known, _)| *known == now).unwrap_or((now, Timestamp::now())));
+        world.put_trouble(true, since.map(|(now, since)| told(now, since, &store)));
         let pause = if now.is_some() { AGAIN } else { LOOK };
         tokio::select! {
             changed = trouble.changed() => if changed.is_err() { return },
@@ -38,7 +40,7 @@ pub async fn look_after(store: Arc<Store>, world: Arc<World>, stop: Cancellation
     }
 }
 
-fn told(trouble: StoreTrouble, store: &Store) -> LogTrouble {
+fn told(trouble: StoreTrouble, since: Timestamp, store: &Store) -> LogTrouble {
     let kind = match trouble {
         StoreTrouble::Locked => LogTroubleKind::Locked,
         StoreTrouble::Full => LogTroubleKind::Full,
@@ -49,7 +51,7 @@ fn told(trouble: StoreTrouble, store: &Store) -> LogTrouble {
     };
     LogTrouble {
         kind,
-        since: Timestamp::now(),
+        since,
         error: trouble.what().to_owned(),
         folder: store.path().display().to_string(),
         free: None,

@@ -21,6 +21,7 @@ pub const NOTIFY: NotifyWords = NotifyWords {
         format!("{} of {} GiB are free at {folder}.", gib_tenths(free, '.'), gib_tenths(size, '.'))
     },
     logs_not_written: "Logs cannot be written",
+    store_not_written: "What Services remembers cannot be written",
     test: "A test from Services",
     test_text: "If you can read this, notifications arrive here.",
     again_in: |seconds| format!("It is started again in {seconds} s."),

@@ -26,6 +26,7 @@ pub const NOTIFY: NotifyWords = NotifyWords {
         format!("Свободно {} из {} ГиБ: {folder}.", gib_tenths(free, ','), gib_tenths(size, ','))
     },
     logs_not_written: "Логи не записываются",
+    store_not_written: "Данные Services не записываются",
     test: "Проверка от Services",
     test_text: "Если вы это читаете, уведомления сюда доходят.",
     again_in: |seconds| format!("Повторный запуск через {seconds} с."),
