@@ -139,7 +139,9 @@ TasksMax=infinity
 # Hardening. Services that run as processes inherit it, too, so only what an inference server can live with is here.
 # Left out on purpose: PrivateDevices= and DeviceAllow= (GPUs; ProtectClock= would imply the latter), ProtectProc= (who
 # holds a GPU's memory is read from /proc of others), PrivateTmp= (what services share there would go with each restart),
-# ProtectKernelModules= (the NVIDIA driver may load one at first use), MemoryDenyWriteExecute= (compilers at run time),
+# ProtectKernelModules= and a filter of @module (the NVIDIA driver may load one at first use), a filter of @mount
+# (apptainer and bwrap mount what they run), AF_PACKET (whole network frames: none of these needs them),
+# MemoryDenyWriteExecute= (compilers at run time),
 # ProtectHome= and ProtectSystem=strict (models, settings and the state folder), PrivateNetwork= (the services' ports).
 # The Docker socket is as good as root: no option here changes that.
 NoNewPrivileges=yes
@@ -217,6 +219,6 @@ ProtectControlGroups=yes
 ProtectKernelLogs=yes
 RestrictRealtime=yes
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
-SystemCallFilter=~@clock @cpu-emulation @module @mount @obsolete @raw-io @reboot @swap
+SystemCallFilter=~@clock @cpu-emulation @obsolete @raw-io @reboot @swap
 SystemCallErrorNumber=EPERM
 ";

@@ -74,6 +74,8 @@ pub struct Ended {
     pub oom: bool,
     /// Somebody outside asked it to stop (`docker stop`, or a stop signal to the container).
     pub asked_outside: bool,
+    /// It ended in order, where nobody can tell who asked (Podman): taken for asked, if it was watched.
+    pub perhaps_asked: bool,
     /// When.
     pub at: Timestamp,
 }
@@ -130,6 +132,20 @@ pub enum RuntimeError {
     /// It was asked and will not do it.
     #[error("refused: {0:?}")]
     Refused(FailureKind),
+}
+
+/// What is said of an action that something before the engine refused.
+pub(crate) const NOT_ALLOWED: &str =
+    "the proxy in front of the engine does not allow it (docs/LEAST-POWER.md lists what is needed)";
+/// What is said first of an action that the system's policy refused.
+pub(crate) const DENIED: &str = "access denied: ";
+
+/// Somebody's rules refused it: another try would be refused, too. An engine's own errors may pass.
+pub(crate) fn is_final(refusal: &FailureKind) -> bool {
+    match refusal {
+        FailureKind::Refused { detail, .. } => detail == NOT_ALLOWED || detail.starts_with(DENIED),
+        _ => false,
+    }
 }
 
 /// Which signal ends an instance.

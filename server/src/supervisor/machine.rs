@@ -7,7 +7,7 @@ mod keep;
 
 pub use keep::{Keep, Memory};
 
-use crate::runtime::{Activity, Ended, Instance, InstanceId, Look, RuntimeError, StopSignal};
+use crate::runtime::{Activity, Ended, Instance, InstanceId, Look, RuntimeError, StopSignal, is_final};
 use crate::vllm::probe::{Probe, Served};
 use app::model::{
     Diagnosis, Failure, FailureKind, Phase, PhaseProgress, PortHolder, Release, Silence, State, StoppedNote,
@@ -381,8 +381,9 @@ impl Machine {
                 return self.next(Observation::Away(reason), now);
             }
             Observation::Signalled(_, Err(RuntimeError::Refused(kind))) => {
-                // What may not be stopped goes on: that is said at once, and not waited for.
-                if self.is_up() {
+                // What may not be stopped goes on: that is said at once, and not waited for. An engine's own error may come
+                // of an end that takes long.
+                if self.is_up() && is_final(&kind) {
                     self.stop = None;
                 }
                 self.failure = Some(Failure { kind, at: now, diagnosis: None });
@@ -756,7 +757,7 @@ impl Machine {
             }
             return;
         }
-        if ended.asked_outside && !ended.oom {
+        if (ended.asked_outside || ended.perhaps_asked) && !ended.oom {
             self.wish = Wish::Stopped;
             self.memory.by_hand = true;
             self.note = Some(if removed { StoppedNote::Removed } else { StoppedNote::StoppedOutside });

@@ -1,7 +1,7 @@
 //! The rules, one sentence each; then what must hold whatever happens.
 
 use super::machine::{Effect, Keep, Limits, Machine, Memory, Observation, Recalled, Timer};
-use crate::runtime::{Activity, Ended, Instance, InstanceId, Look, RuntimeError, StopSignal};
+use crate::runtime::{Activity, Ended, Instance, InstanceId, Look, NOT_ALLOWED, RuntimeError, StopSignal};
 use crate::vllm::probe::{Probe, Served};
 use app::model::{
     Cause, Diagnosis, Facts, FailureKind, Phase, PortHolder, Release, State, StoppedNote, Timestamp,
@@ -52,7 +52,7 @@ fn up(start: i64) -> Observation {
 fn ended(start: i64, code: i64, asked_outside: bool) -> Observation {
     looked(Look::Present(instance(
         start,
-        Activity::Ended(Ended { code, oom: false, asked_outside, at: at(start + 50) }),
+        Activity::Ended(Ended { code, oom: false, asked_outside, perhaps_asked: false, at: at(start + 50) }),
     )))
 }
 
@@ -169,7 +169,7 @@ fn what_will_not_stop_is_said_and_can_be_stopped_again() {
 fn a_stop_that_is_refused_is_said_at_once_and_can_be_asked_for_again() {
     let mut m = running();
     m.next(Observation::Command(Verb::Stop), at(200));
-    let refused = FailureKind::Refused { action: "stop".into(), detail: "not allowed".into() };
+    let refused = FailureKind::Refused { action: "stop".into(), detail: NOT_ALLOWED.into() };
     m.next(
         Observation::Signalled(StopSignal::Terminate, Err(RuntimeError::Refused(refused.clone()))),
         at(210),
@@ -181,6 +181,71 @@ fn a_stop_that_is_refused_is_said_at_once_and_can_be_asked_for_again() {
     let effects = m.next(Observation::Command(Verb::Stop), at(50_000));
     assert!(effects.iter().any(|e| matches!(e, Effect::Signal(..))), "{effects:?}");
     assert_eq!(word(&m), "stopping");
+}
+
+#[test]
+fn only_rules_end_a_stop_at_once_and_an_error_may_pass() {
+    let table = [
+        (NOT_ALLOWED, true),
+        ("access denied: this user may not do that, and no polkit rule allows it (no)", true),
+        ("tried to kill container, but did not receive an exit event", false),
+        ("PID 7: Operation not permitted", false),
+        ("", false),
+    ];
+    for (detail, is_final) in table {
+        for verb in [Verb::Stop, Verb::Restart] {
+            let mut m = running();
+            m.next(Observation::Command(verb), at(200));
+            m.next(Observation::Timer(Timer::Kill), at(30_200));
+            let kind = FailureKind::Refused { action: "stop".into(), detail: detail.into() };
+            m.next(Observation::Signalled(StopSignal::Kill, Err(RuntimeError::Refused(kind))), at(40_000));
+            assert_eq!(m.is_stopping(), !is_final, "{detail}");
+            assert_eq!(word(&m), if is_final { "failed" } else { "stopping" }, "{detail}");
+            if is_final {
+                continue;
+            }
+            // It goes on: it ends moments later, as it was asked to, or is given up.
+            let mut given_up = m.clone();
+            given_up.next(Observation::Timer(Timer::GiveUp), at(40_200));
+            assert_eq!(failure(&given_up), FailureKind::WontStop, "{detail}");
+            let effects = m.next(ended(2, 137, true), at(41_000));
+            let again = verb == Verb::Restart;
+            assert_eq!(effects.contains(&Effect::Launch), again, "{detail}");
+            assert_eq!(word(&m), if again { "starting" } else { "stopped" }, "{detail}");
+            assert_eq!(m.memory().by_hand, !again, "{detail}");
+        }
+    }
+}
+
+#[test]
+fn an_end_in_order_is_somebody_elses_stop_only_where_it_was_watched() {
+    for code in [0, 143] {
+        let end = || {
+            let end = Ended { code, oom: false, asked_outside: false, perhaps_asked: true, at: at(50) };
+            looked(Look::Present(instance(0, Activity::Ended(end))))
+        };
+        let mut watched = kept(&[], false);
+        watched.next(up(0), at(1));
+        let effects = watched.next(end(), at(60));
+        assert!(!effects.contains(&Effect::Launch), "{effects:?}");
+        let note = Some(StoppedNote::StoppedOutside);
+        assert_eq!(watched.state(), State::Stopped { since: Some(at(50)), note });
+        assert!(watched.memory().by_hand);
+
+        // The machine was restarted, or the engine: nobody saw who asked.
+        let mut later = kept(&[], false);
+        let mut back = kept(&[], false);
+        back.next(up(0), at(1));
+        back.next(Observation::Away(UnreachableReason::NotAskedYet), at(40));
+        for m in [&mut later, &mut back] {
+            let effects = m.next(end(), at(5_000));
+            assert!(effects.contains(&Effect::Launch) && !m.memory().by_hand, "code {code}: {effects:?}");
+        }
+        let mut alone = new(Wish::Stopped);
+        alone.next(end(), at(5_000));
+        let note = Some(StoppedNote::EndedWhileAway { code });
+        assert_eq!(alone.state(), State::Stopped { since: Some(at(50)), note });
+    }
 }
 
 #[test]
@@ -215,7 +280,7 @@ fn who_asked_decides_and_not_the_exit_code() {
 #[test]
 fn memory_is_named_when_the_kernel_took_it() {
     let mut m = running();
-    let end = Ended { code: 137, oom: true, asked_outside: false, at: at(60) };
+    let end = Ended { code: 137, oom: true, asked_outside: false, perhaps_asked: false, at: at(60) };
     m.next(looked(Look::Present(instance(2, Activity::Ended(end)))), at(70));
     assert_eq!(failure(&m), FailureKind::OutOfMemory);
 }
@@ -500,7 +565,13 @@ fn a_new_dashboard_tells_an_end_that_nobody_watched() {
     let mut m = new(Wish::Stopped);
     let look = Look::Present(instance(
         2,
-        Activity::Ended(Ended { code: 1, oom: false, asked_outside: false, at: at(52) }),
+        Activity::Ended(Ended {
+            code: 1,
+            oom: false,
+            asked_outside: false,
+            perhaps_asked: false,
+            at: at(52),
+        }),
     ));
     m.next(
         Observation::Looked(
@@ -695,7 +766,7 @@ fn two_do_not_restart_one_container() {
         looked(Look::Present(instance))
     };
     m.next(with_policy(Activity::Running), at(1));
-    let end = Ended { code: 1, oom: false, asked_outside: false, at: at(50) };
+    let end = Ended { code: 1, oom: false, asked_outside: false, perhaps_asked: false, at: at(50) };
     let effects = m.next(with_policy(Activity::Ended(end)), at(60));
     assert_eq!((armed(&effects), m.restarts(at(60))), (None, None));
 }

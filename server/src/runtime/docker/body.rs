@@ -79,6 +79,10 @@ impl Body {
     /// # Errors
     /// When the connection breaks before the body is over, and when its framing is broken.
     pub async fn read(&mut self, take: impl FnMut(&[u8])) -> io::Result<Read> {
+        // An empty answer: nothing comes, and the connection stays open.
+        if self.framing == Framing::Left(0) {
+            return Ok(Read::End);
+        }
         // What came with the head is the first read.
         if self.buffer.is_empty() {
             self.buffer.reserve(READ);
@@ -289,6 +293,9 @@ mod tests {
         let length = b"HTTP/1.1 404 Not Found\r\ncontent-length: 5\r\n\r\nhello and more";
         assert_eq!(read(&[length]), Ok((404, b"hello".to_vec())));
         assert_eq!(read(&[b"HTTP/1.0 200 OK\r\n\r\nall of it"]), Ok((200, b"all of it".to_vec())));
+        // Behind it nothing comes, and nothing is waited for.
+        let empty = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n";
+        assert_eq!(read(&[empty]), Ok((500, Vec::new())));
         let extended = b"HTTP/1.1 200 OK\r\ntransfer-encoding: Chunked\r\n\r\n3;a=b\r\nabc\r\n0 \r\n\r\n";
         assert_eq!(read(&[extended]), Ok((200, b"abc".to_vec())));
     }

@@ -62,12 +62,13 @@ pub fn read(
             let stop_signal = config.and_then(|c| c.stop_signal.as_deref()).map_or(15, signal_number);
             let code = state.exit_code.unwrap_or(-1);
             let at = Timestamp::from_nanos(finished_ns.unwrap_or(started));
-            // `podman stop` tells nobody that it was; an end in order, or by SIGTERM, is taken for that.
-            let in_order = engine.is_podman() && matches!(code, 0 | 143);
+            // `podman stop` tells nobody that it was; an end in order, or by SIGTERM, may be that.
+            let perhaps_asked = engine.is_podman() && matches!(code, 0 | 143);
             Activity::Ended(Ended {
                 code,
                 oom: state.oom_killed == Some(true),
-                asked_outside: in_order || told.asked_before(at, stop_signal, code),
+                asked_outside: told.asked_before(at, stop_signal, code),
+                perhaps_asked,
                 at,
             })
         }
@@ -123,7 +124,7 @@ pub fn removed(last: &mut Instance, engine: &Engine) {
     let (code, at) = told.died.unwrap_or_else(|| (-1, Timestamp::now()));
     // Only `docker rm -f` takes away a running container that has no --rm: somebody asked for it.
     let asked_outside = !auto_remove || told.died.is_none() || told.asked_before(at, 15, code);
-    last.activity = Activity::Ended(Ended { code, oom: false, asked_outside, at });
+    last.activity = Activity::Ended(Ended { code, oom: false, asked_outside, perhaps_asked: false, at });
 }
 
 fn policy_word(policy: RestartPolicyNameEnum) -> &'static str {

@@ -1,7 +1,7 @@
 //! The connection to one engine: questions with time limits, one event stream for all, and whether it is there at all.
 
 use super::podman;
-use crate::runtime::RuntimeError;
+use crate::runtime::{NOT_ALLOWED, RuntimeError};
 use app::model::{FailureKind, Timestamp, UnreachableReason};
 use bollard::models::{
     ContainerInspectResponse, ContainerSummary, EventMessage, EventMessageTypeEnum, SystemVersion,
@@ -12,7 +12,7 @@ use futures::StreamExt;
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +24,10 @@ const SLOW: Duration = Duration::from_secs(60);
 const PING: Duration = Duration::from_secs(10);
 /// How long it may take to answer that.
 const PING_LIMIT: Duration = Duration::from_secs(5);
+/// An event stream that ends earlier is no stream that something before the engine merely cut off.
+const SHORT: Duration = Duration::from_secs(5);
+/// So many of these in a row, and the engine cannot be listened to.
+const SHORT_STREAMS: u32 = 3;
 /// How many containers' last signals are remembered.
 const REMEMBERED: usize = 256;
 
@@ -56,8 +60,6 @@ pub struct Told {
 
 /// How long before its end a stop signal counts as its cause: vLLM may have swallowed one that came while it loaded.
 const ASKED_MS: u64 = 15 * 60 * 1000;
-/// The exit code of what SIGKILL ended.
-const KILLED: i64 = 137;
 const SIGTERM: i32 = 15;
 
 impl Told {
@@ -66,7 +68,7 @@ impl Told {
         self.signals.iter().any(|(signal, at)| {
             let asks = match signal {
                 // Which one it was is seen by what came of it.
-                0 => code != KILLED,
+                0 => matches!(code, 0 | 130 | 143),
                 signal => *signal == stop_signal || matches!(signal, 2 | 15),
             };
             asks && end.since(*at) < ASKED_MS
@@ -109,10 +111,6 @@ impl Failed {
         }
     }
 }
-
-/// What is said of an action that something before the engine refused.
-pub(super) const NOT_ALLOWED: &str =
-    "the proxy in front of the engine does not allow it (docs/LEAST-POWER.md lists what is needed)";
 
 /// A filter before the engine's socket refused a question, or a plugin of the engine: not the engine itself, whose words are
 /// JSON and name what is wrong.
@@ -387,10 +385,40 @@ impl Engine {
             Ok(docker) => docker,
             Err(failed) => return away_reason(failed),
         };
+        // Where no event has come, nothing that is older is news.
+        let mut from = Timestamp::now();
+        let (mut again, mut short) = (false, 0);
+        loop {
+            let begun = Instant::now();
+            if let Some(reason) = self.hear(&docker, from, again, wait).await {
+                return reason;
+            }
+            from = Timestamp::now();
+            // A stream that ended does not say why; the engine's next answer does.
+            if let Some(reason) = self.silence(&docker).await {
+                return reason;
+            }
+            // The engine lives: a proxy cuts off what was silent for long. What happened since is told by the next stream.
+            short = if begun.elapsed() < SHORT { short + 1 } else { 0 };
+            if short == SHORT_STREAMS {
+                return UnreachableReason::Garbage { detail: "its events ended".to_owned() };
+            }
+            again = true;
+        }
+    }
+
+    /// Hears one event stream to its end; says why the engine is away, if that is known.
+    async fn hear(
+        &self,
+        docker: &Docker,
+        from: Timestamp,
+        mut again: bool,
+        wait: &mut Duration,
+    ) -> Option<UnreachableReason> {
         let kinds = vec!["container".to_owned(), "image".to_owned()];
         let filters = HashMap::from([("type".to_owned(), kinds)]);
         let last = self.last_event_ns.load(Ordering::Relaxed);
-        let since = if last == 0 { Timestamp::now().millis() / 1000 - 1 } else { last / 1_000_000_000 };
+        let since = if last == 0 { from.millis() / 1000 - 1 } else { last / 1_000_000_000 };
         let options =
             EventsOptions { since: Some(since.to_string()), filters: Some(filters), ..Default::default() };
         let mut events = Box::pin(docker.events(Some(options)));
@@ -401,21 +429,21 @@ impl Engine {
                 event = events.next() => match event {
                     Some(Ok(event)) => self.take(&event),
                     Some(Err(error @ Error::DockerResponseServerError { .. })) => {
-                        return self.away_of(error, "GET /events");
+                        return Some(self.away_of(error, "GET /events"));
                     }
-                    // A stream that breaks does not say why; the engine's next answer does.
-                    Some(Err(_)) | None => {
-                        let ended = || UnreachableReason::Garbage { detail: "its events ended".to_owned() };
-                        return self.silence(&docker).await.unwrap_or_else(ended);
-                    }
+                    Some(Err(_)) | None => return None,
                 },
                 _ = ping.tick() => {
-                    if let Some(reason) = self.silence(&docker).await {
-                        return reason;
+                    if let Some(reason) = self.silence(docker).await {
+                        return Some(reason);
                     }
                     *wait = Duration::from_millis(250);
-                    if lock(&self.away).take().is_some() {
+                    let was_away = lock(&self.away).take().is_some();
+                    if was_away {
                         tracing::info!(address = %self.address, "the engine answers");
+                    }
+                    // An engine that was restarted in between has forgotten what happened: everything is looked at again.
+                    if std::mem::take(&mut again) || was_away {
                         let _ = self.events.send(EngineEvent::Up);
                     }
                 }
@@ -534,4 +562,26 @@ fn io_reason(error: &(dyn std::error::Error + 'static), address: &str) -> Option
         source = inner.source();
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether this end counts as asked for, half a second behind this signal.
+    fn asked(signal: i32, code: i64) -> bool {
+        let told = Told { signals: vec![(signal, Timestamp::from_millis(1_000))], died: None };
+        told.asked_before(Timestamp::from_millis(1_500), 15, code)
+    }
+
+    #[test]
+    fn a_signal_that_nobody_names_is_told_by_how_it_ended() {
+        for (code, by_request) in
+            [(0, true), (130, true), (143, true), (1, false), (137, false), (139, false)]
+        {
+            assert_eq!(asked(0, code), by_request, "code {code}");
+            assert!(asked(15, code), "asked by name, code {code}");
+            assert!(!asked(9, code), "killed by name, code {code}");
+        }
+    }
 }

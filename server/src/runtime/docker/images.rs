@@ -4,8 +4,9 @@
 
 use super::Engine;
 use super::credentials::credentials;
-use super::engine::{Failed, NOT_ALLOWED, is_forbidden};
+use super::engine::{Failed, is_forbidden};
 use super::progress::{Message, Progress, failure};
+use crate::runtime::NOT_ALLOWED;
 use app::model::{Pull, PullFailure, PullState, Timestamp};
 use bollard::errors::Error;
 use bollard::query_parameters::{CreateImageOptions, ListImagesOptions, RemoveImageOptions, TagImageOptions};

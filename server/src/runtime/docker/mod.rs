@@ -82,7 +82,7 @@ enum LastStart {
     Ended,
     /// The container was started again, or is not understood.
     Another,
-    /// The engine cannot be asked.
+    /// The engine cannot be asked, or does not know.
     Unknown,
 }
 
@@ -342,8 +342,9 @@ impl DockerRuntime {
                 Ok(_) => LastStart::Ended,
                 Err(_) => LastStart::Another,
             },
-            Err(engine::Failed::Server { .. }) => LastStart::Ended,
-            Err(engine::Failed::Away(_)) => LastStart::Unknown,
+            Err(engine::Failed::Server { status: 404, .. }) => LastStart::Ended,
+            // An error of the engine's own says nothing of the container.
+            Err(engine::Failed::Server { .. } | engine::Failed::Away(_)) => LastStart::Unknown,
         }
     }
 

@@ -146,14 +146,26 @@ fn ended(run: &Path, file: &InstanceFile) -> Result<Option<Ended>, RuntimeError>
         let shim = lives(file, file.shim);
         if let Some(exit) = read::<ExitFile>(run, EXIT).map_err(|e| away(run, &e))? {
             let at = Timestamp::from_nanos(exit.at_ns);
-            return Ok(Some(Ended { code: exit.code, oom: exit.oom, asked_outside: false, at }));
+            return Ok(Some(Ended {
+                code: exit.code,
+                oom: exit.oom,
+                asked_outside: false,
+                perhaps_asked: false,
+                at,
+            }));
         }
         if main {
             return Ok(None);
         }
         if !shim || left.is_zero() {
             let at = last_sign(run, file);
-            return Ok(Some(Ended { code: UNKNOWN_EXIT, oom: false, asked_outside: false, at }));
+            return Ok(Some(Ended {
+                code: UNKNOWN_EXIT,
+                oom: false,
+                asked_outside: false,
+                perhaps_asked: false,
+                at,
+            }));
         }
         std::thread::sleep(STEP);
         left = left.saturating_sub(STEP);

@@ -3,7 +3,7 @@
 //! In: an address, and calls to systemd's manager there. Out: answers, or why not: [`Failed`]. Only this room and `watch`
 //! know zbus.
 
-use crate::runtime::RuntimeError;
+use crate::runtime::{DENIED, RuntimeError};
 use app::model::{FailureKind, UnreachableReason};
 use std::fmt;
 use std::sync::Arc;
@@ -92,9 +92,7 @@ impl Failed {
             Self::Error { name, message } => {
                 let message: String = message.chars().take(1000).collect();
                 let detail = if is_denied(&name) {
-                    format!(
-                        "access denied: this user may not do that, and no polkit rule allows it ({message})"
-                    )
+                    format!("{DENIED}this user may not do that, and no polkit rule allows it ({message})")
                 } else {
                     message
                 };

@@ -161,8 +161,9 @@ impl SystemdRuntime {
         if last.activity == Activity::Running {
             // Units that failed are not forgotten: this one ended in order.
             let asked_outside = restarts || stop_seen.as_ref() == Some(&last.id.id);
+            let at = Timestamp::now();
             last.activity =
-                Activity::Ended(Ended { code: 0, oom: false, asked_outside, at: Timestamp::now() });
+                Activity::Ended(Ended { code: 0, oom: false, asked_outside, perhaps_asked: false, at });
             last.pids.clear();
         }
         let last = Box::new(last.clone());

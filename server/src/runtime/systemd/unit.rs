@@ -174,6 +174,7 @@ impl Facts {
             code,
             oom: self.result == "oom-kill",
             asked_outside: stop_seen || (success && self.was_asked()),
+            perhaps_asked: false,
             at: us.map_or_else(Timestamp::now, |us| Timestamp::from_nanos(nanos(us))),
         }
     }

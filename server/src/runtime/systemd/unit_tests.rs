@@ -57,7 +57,13 @@ fn properties_are_read_by_their_names() {
     assert_eq!(read.job.as_deref(), Some("/org/freedesktop/systemd1/job/7"));
     assert_eq!(
         ended(&read),
-        Ended { code: 137, oom: true, asked_outside: false, at: Timestamp::from_nanos(14_000) }
+        Ended {
+            code: 137,
+            oom: true,
+            asked_outside: false,
+            perhaps_asked: false,
+            at: Timestamp::from_nanos(14_000)
+        }
     );
 }
 
