@@ -681,7 +681,7 @@ fn unreachable(reason: &UnreachableReason) -> Said {
             "Start Docker or Podman, or set DOCKER_HOST. This page recovers by itself.",
         ),
         UnreachableReason::Refused { address } => {
-            said(format!("Nobody answers at {address}. Is Docker running?"), BACK)
+            said(format!("Nobody answers at {address}. Is the engine running?"), BACK)
         }
         UnreachableReason::Denied { address } => said(
             format!("Services may not open {address}."),

@@ -688,7 +688,7 @@ fn unreachable(reason: &UnreachableReason) -> Said {
             "Запустите Docker или Podman или задайте DOCKER_HOST. Страница оживёт сама.",
         ),
         UnreachableReason::Refused { address } => {
-            said(format!("По адресу {address} никто не отвечает. Работает ли Docker?"), BACK)
+            said(format!("По адресу {address} никто не отвечает. Работает ли движок контейнеров?"), BACK)
         }
         UnreachableReason::Denied { address } => said(
             format!("Сервисам нельзя открыть {address}."),

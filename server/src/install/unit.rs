@@ -140,9 +140,8 @@ TasksMax=infinity
 # Left out on purpose: PrivateDevices= and DeviceAllow= (GPUs; ProtectClock= would imply the latter), ProtectProc= (who
 # holds a GPU's memory is read from /proc of others), PrivateTmp= (what services share there would go with each restart),
 # ProtectKernelModules= and a filter of @module (the NVIDIA driver may load one at first use), a filter of @mount
-# (apptainer and bwrap mount what they run), AF_PACKET (whole network frames: none of these needs them),
-# MemoryDenyWriteExecute= (compilers at run time),
-# ProtectHome= and ProtectSystem=strict (models, settings and the state folder), PrivateNetwork= (the services' ports).
+# (apptainer and bwrap mount what they run), MemoryDenyWriteExecute= (compilers at run time), ProtectHome= and
+# ProtectSystem=strict (models, settings and the state folder), PrivateNetwork= (the services' ports).
 # The Docker socket is as good as root: no option here changes that.
 NoNewPrivileges=yes
 LockPersonality=yes

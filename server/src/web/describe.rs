@@ -169,8 +169,17 @@ impl Plain {
         }
         let (status, kind) = self.answer;
         let mut responses = Map::new();
-        responses.insert(status.to_owned(), json!({ "description": "Done", "content": { kind: {} } }));
+        let mut content = Map::from_iter([(kind.to_owned(), json!({}))]);
+        if self.query.iter().copied().flatten().any(|(name, ..)| *name == "format") {
+            content.insert(TEXT.to_owned(), json!({}));
+        }
+        let description = match self.path {
+            "/api/stream" => "Events; to somebody who is not signed in the one event bye, reason signed-out",
+            _ => "Done",
+        };
+        responses.insert(status.to_owned(), json!({ "description": description, "content": content }));
         responses.insert("4XX".to_owned(), problem("Refused; the detail says why"));
+        responses.insert("500".to_owned(), problem("It failed here; the detail says at what"));
         if self.busy {
             responses.insert("502".to_owned(), problem("The engine refused it"));
             responses.insert("503".to_owned(), problem("The engine is away, or too much is under way"));
@@ -203,6 +212,7 @@ fn of_the_page(method: &Method) -> Value {
             "200": { "description": "A page, or a part of one" },
             "3XX": { "description": "Elsewhere" },
             "4XX": { "description": "Refused; the text says why" },
+            "500": { "description": "It failed here; the text says at what" },
             "502": { "description": "The engine refused it" },
             "503": { "description": "The engine is away, or too much is under way" }
         }
@@ -242,10 +252,13 @@ fn document() -> Value {
         }
         place[method.as_str().to_ascii_lowercase()] = operation;
     }
+    // Paths begin with a slash of their own; without a base, the server is that slash.
+    let base = at("/");
+    let base = if base == "/" { "/" } else { base.trim_end_matches('/') };
     json!({
         "openapi": "3.1.0",
         "info": { "title": "Services", "version": env!("CARGO_PKG_VERSION") },
-        "servers": [{ "url": at("/").trim_end_matches('/') }],
+        "servers": [{ "url": base }],
         "paths": paths,
         "security": [{ "token": [] }, { "session": [] }],
         "components": {
@@ -300,6 +313,17 @@ mod tests {
             })
             .sum();
         assert_eq!(written, all.len(), "every route once");
+        assert_eq!(document["servers"][0]["url"], "/");
+        let answers = |path: &str| document["paths"][path]["get"]["responses"].clone();
+        let kinds =
+            answers("/api/services/{name}/logs")["200"]["content"].as_object().expect("kinds").clone();
+        assert_eq!(kinds.keys().collect::<Vec<_>>(), [LINES, TEXT]);
+        assert!(answers("/api/stream")["200"]["description"].as_str().expect("words").contains("bye"));
+        assert!(document["paths"].as_object().expect("paths").values().all(|place| {
+            let operations =
+                place.as_object().expect("a place").iter().filter(|(key, _)| *key != "parameters");
+            operations.into_iter().all(|(_, operation)| operation["responses"].get("500").is_some())
+        }));
     }
 
     /// Parameters are read from maps: what is described and never asked for would be a promise that nobody keeps.

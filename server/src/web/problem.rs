@@ -105,10 +105,18 @@ pub async fn told(request: Request, next: Next) -> Response {
     if !(status.is_client_error() || status.is_server_error()) || !plain {
         return response;
     }
-    let words = to_bytes(response.into_body(), MOST_WORDS).await.unwrap_or_default();
+    let (parts, body) = response.into_parts();
+    let words = to_bytes(body, MOST_WORDS).await.unwrap_or_default();
     let words = String::from_utf8_lossy(&words);
     let title = status.canonical_reason().unwrap_or("Refused");
-    Problem::new(status, title, if words.is_empty() { title } else { &words }).into_response()
+    let mut told = Problem::new(status, title, if words.is_empty() { title } else { &words }).into_response();
+    // What says how to go on.
+    for name in [header::ALLOW, header::RETRY_AFTER] {
+        if let Some(value) = parts.headers.get(&name) {
+            told.headers_mut().insert(name, value.clone());
+        }
+    }
+    told
 }
 
 /// For addresses under `/api` that are none.

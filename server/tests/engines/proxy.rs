@@ -73,7 +73,7 @@ fn pass(
     let rest = head.split_off(end + 4);
     let head = String::from_utf8_lossy(&head[..end]).into_owned();
     let (first, headers) = head.split_once("\r\n").unwrap_or((&head, ""));
-    let endpoint = endpoint(first);
+    let endpoint = endpoint(first) + if has_body(headers) { body_of(first) } else { "" };
     seen.lock().expect("whole").insert(endpoint.clone());
     if !allows(&endpoint) {
         let length = REFUSED.len();
@@ -96,14 +96,27 @@ fn pass(
     peer.shutdown(Shutdown::Both).and(copied).map(drop)
 }
 
-/// `GET /v1.41/containers/abc/json?size=1 HTTP/1.1` → `GET /containers/{name}/json`.
+fn has_body(headers: &str) -> bool {
+    headers.split("\r\n").filter_map(|line| line.split_once(':')).any(|(name, value)| {
+        name.eq_ignore_ascii_case("transfer-encoding")
+            || name.eq_ignore_ascii_case("content-length") && value.trim() != "0"
+    })
+}
+
+/// A start with a body would be another endpoint: below API 1.24 it takes a container's settings along.
+fn body_of(line: &str) -> &'static str {
+    let path = line.split([' ', '?']).nth(1).unwrap_or_default();
+    if path.ends_with("/start") || path.ends_with("/kill") { " with a body" } else { "" }
+}
+
+/// `GET /v1.41/containers/abc/json?size=1 HTTP/1.1` → `GET /containers/{name}/json`. Versions below 1.24 are not taken off.
 pub fn endpoint(line: &str) -> String {
     let mut words = line.split(' ');
     let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let path = target.split('?').next().unwrap_or_default().trim_start_matches('/');
     let mut parts: Vec<&str> = path.split('/').collect();
     let versioned = parts.first().is_some_and(|first| {
-        first.strip_prefix('v').is_some_and(|v| v.bytes().all(|b| b.is_ascii_digit() || b == b'.'))
+        first.strip_prefix("v1.").and_then(|minor| minor.parse().ok()).is_some_and(|minor: u32| minor >= 24)
     });
     if versioned {
         parts.remove(0);

@@ -98,6 +98,7 @@ impl Failed {
             Self::Server { status, message } if is_forbidden(status, &message) => match action {
                 // Without these nothing can be told of a service.
                 "look" => RuntimeError::Away(forbidden("GET /containers/…/json")),
+                "list" => RuntimeError::Away(forbidden("GET /containers/json")),
                 "logs" => RuntimeError::Away(forbidden("GET /containers/…/logs")),
                 _ => RuntimeError::Refused(FailureKind::Refused {
                     action: action.to_owned(),

@@ -527,7 +527,7 @@ pub async fn end_policy(engine: &Engine, container: &str) -> Result<(), RuntimeE
 /// [`RuntimeError`].
 pub async fn labelled(engine: &Engine, label: &str) -> Result<Vec<String>, RuntimeError> {
     let (key, value) = label.split_once('=').map_or((label, None), |(key, value)| (key, Some(value)));
-    let list = engine.containers().await.map_err(|f| f.into_error("look"))?;
+    let list = engine.containers().await.map_err(|f| f.into_error("list"))?;
     let has = |labels: &Option<HashMap<String, String>>| {
         let found = labels.as_ref().and_then(|labels| labels.get(key));
         found.is_some_and(|found| value.is_none_or(|value| value == found))
@@ -548,7 +548,7 @@ pub async fn candidates(
     dialect: Dialect,
     owned: &[String],
 ) -> Result<Vec<Candidate>, RuntimeError> {
-    let list = engine.containers().await.map_err(|f| f.into_error("look"))?;
+    let list = engine.containers().await.map_err(|f| f.into_error("list"))?;
     let mut candidates: Vec<Candidate> = list
         .iter()
         .filter_map(|c| container::candidate(c, dialect))
