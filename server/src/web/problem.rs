@@ -133,3 +133,28 @@ pub async fn wrong_method(method: Method, uri: Uri) -> Problem {
     let path: String = uri.path().chars().take(200).collect();
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "Wrong method", format!("{path} does not take {method}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::Router;
+    use axum::body::Body;
+    use axum::routing::post;
+    use tower::ServiceExt;
+
+    #[tokio::test]
+    async fn a_refusal_in_plain_words_keeps_what_says_how_to_go_on() {
+        let busy = || async { (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "7")], "too much") };
+        let router = Router::new().route("/x", post(busy)).layer(axum::middleware::from_fn(told));
+        for (method, status, name, value) in [
+            (Method::GET, StatusCode::METHOD_NOT_ALLOWED, header::ALLOW, "POST"),
+            (Method::POST, StatusCode::SERVICE_UNAVAILABLE, header::RETRY_AFTER, "7"),
+        ] {
+            let request = Request::builder().method(method).uri("/x").body(Body::empty()).expect("a request");
+            let answer = router.clone().oneshot(request).await.expect("an answer");
+            assert_eq!(answer.status(), status);
+            assert_eq!(answer.headers()[name], value);
+            assert_eq!(answer.headers()[header::CONTENT_TYPE], "application/problem+json");
+        }
+    }
+}
