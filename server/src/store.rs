@@ -29,7 +29,7 @@ use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use tokio::sync::watch;
 
 /// The shape of the file; one entry for each version.
@@ -420,7 +420,7 @@ impl Store {
     /// # Errors
     /// What SQLite says.
     pub fn copy_to(&self, file: &Path) -> Result<(), String> {
-        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let connection = trouble::lock(&self.connection);
         let copied = connection.execute("VACUUM INTO ?1", [file.display().to_string()]);
         copied.map(drop).map_err(|error| error.to_string())
     }
@@ -430,8 +430,7 @@ impl Store {
         what: &'static str,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Option<T> {
-        let connection: MutexGuard<'_, Connection> =
-            self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let connection = trouble::lock(&self.connection);
         let before = connection.total_changes();
         match work(&connection) {
             Ok(done) => {

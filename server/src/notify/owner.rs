@@ -168,8 +168,10 @@ async fn own(
             i.topic != Topic::Recovered || service.is_some_and(|service| service.state.serves())
         };
         incidents.extend(story.due(now).into_iter().filter(runs));
-        tell(&incidents, &mut gates, &targets, &parts, now);
         for ((gate, queue), target) in gates.iter_mut().zip(targets.iter()) {
+            for message in messages(&incidents, gate, target, parts.base.as_deref(), now) {
+                put(queue, message, target, &parts.board);
+            }
             for (count, last) in gate.due(now) {
                 let service = last.service.as_ref().and_then(|(name, _)| parts.world.service(name));
                 let state = service.map(|service| (target.lang.words().state)(&service.state).to_owned());
@@ -193,11 +195,9 @@ async fn own(
     // A failure whose cause is not known yet: nobody will learn it.
     let (last, now) = (story.end(), Timestamp::now());
     for (gate, target) in gates.iter_mut().zip(targets.iter()) {
-        for incident in last.iter().filter(|i| concerns(target, i)) {
-            if gate.pass(incident, now) {
-                let message = incident.message(target.lang, parts.base.as_deref(), None);
-                left.entry(target.name.clone()).or_default().push(message);
-            }
+        let more = messages(&last, gate, target, parts.base.as_deref(), now);
+        if !more.is_empty() {
+            left.entry(target.name.clone()).or_default().extend(more);
         }
     }
     if !left.is_empty() {
@@ -223,26 +223,18 @@ fn left_behind(store: &Store) -> BTreeMap<String, Vec<Message>> {
     kept
 }
 
-fn concerns(target: &Target, incident: &Incident) -> bool {
-    target.wants(incident.service.as_ref().map(|(name, _)| name), incident.severity)
-}
-
-/// Puts incidents into the queues of those targets that want to know of them.
-fn tell(
+/// The messages of those incidents that a target wants to know of, and has not just been told.
+fn messages(
     incidents: &[Incident],
-    gates: &mut [(Gate, mpsc::Sender<Message>)],
-    targets: &[Target],
-    parts: &Parts,
+    gate: &mut Gate,
+    target: &Target,
+    base: Option<&str>,
     now: Timestamp,
-) {
-    for ((gate, queue), target) in gates.iter_mut().zip(targets) {
-        let concerned = |i: &&Incident| target.wants(i.service.as_ref().map(|(name, _)| name), i.severity);
-        for incident in incidents.iter().filter(concerned) {
-            if gate.pass(incident, now) {
-                put(queue, incident.message(target.lang, parts.base.as_deref(), None), target, &parts.board);
-            }
-        }
-    }
+) -> Vec<Message> {
+    let wanted = |i: &&Incident| {
+        target.wants(i.service.as_ref().map(|(name, _)| name), i.severity) && gate.pass(i, now)
+    };
+    incidents.iter().filter(wanted).map(|incident| incident.message(target.lang, base, None)).collect()
 }
 
 fn look(disk: &mut Disk, folder: &std::path::Path) -> Option<Incident> {
