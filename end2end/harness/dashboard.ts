@@ -195,7 +195,22 @@ export class Dashboard {
   /** Start, and wait until requests are answered. */
   async running(): Promise<Service> {
     await this.command("start");
-    return this.state("running");
+    // Until what was left of the run before is read, the service that runs still names that one.
+    return until("running, under the run of this start", 45_000, async () => {
+      const now = await this.service();
+      return now.state.state === "running" && now.run === (await this.runOf(now.started ?? "")) && now;
+    });
+  }
+
+  /** The number of the run that began at this time, whichever one the service names; `before`: only among older ones. */
+  async runOf(started: string, before?: number): Promise<number> {
+    const answer = await this.ask(`/api/services/vllm/runs${before === undefined ? "" : `?before=${before}`}`);
+    const runs = JSON.parse(answer.body) as { run: number; started: string }[];
+    // The engine's times are finer than ours.
+    const found = runs.find((one) => Math.abs(Date.parse(one.started) - Date.parse(started)) < 5);
+    const last = runs.at(-1);
+    if (!found && !last) throw new Error(`no run began at ${started}`);
+    return found?.run ?? this.runOf(started, last?.run);
   }
 
   stream(query = "?logs=vllm", headers: Record<string, string> = {}) {

@@ -41,8 +41,8 @@ interface Model {
   there: boolean;
   /** What the page must say; several where only chance decides. */
   states: string[];
-  /** Lines of floods that each run was given. */
-  floods: Map<number, number>;
+  /** Lines of floods that each start was given, by the engine's time of that start. */
+  floods: Map<string, number>;
   runsSeen: number[];
   dice: Dice;
   /** What the dashboard takes for the time, where that can be changed. */
@@ -51,6 +51,8 @@ interface Model {
 
 const fds = (dash: Dashboard) => readdirSync(`/proc/${dash.pid}/fd`).length;
 const memory = (dash: Dashboard) => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${dash.pid}/status`, "utf8"))?.[1]) / 1024;
+/** When the container was started last, as the engine has it; nothing where there is none. It tells the starts apart. */
+const began = (dash: Dashboard) => docker("inspect", "-f", "{{.State.StartedAt}}", dash.container).catch(() => "");
 const inspected = (dash: Dashboard) => docker("inspect", "-f", "{{.State.Running}}", dash.container).catch(() => "gone");
 const containers = async (dash: Dashboard) => (await docker("ps", "-aq", "--filter", `name=^/${dash.container}`)).split("\n").filter((id) => id !== "");
 
@@ -58,8 +60,8 @@ async function settled(dash: Dashboard, model: Model) {
   // A restart from outside is seen a little later: until then it says the truth of the start before.
   const service = await until(`state ${model.states.join(" or ")}, of the start that the engine has`, 45_000, async () => {
     const now = await dash.service();
-    const began = Date.parse(await docker("inspect", "-f", "{{.State.StartedAt}}", dash.container).catch(() => ""));
-    return model.states.includes(now.state.state) && (!model.runs || Math.abs(Date.parse(now.started ?? "") - began) < 5) && now;
+    const start = Date.parse(await began(dash));
+    return model.states.includes(now.state.state) && (!model.runs || Math.abs(Date.parse(now.started ?? "") - start) < 5) && now;
   });
   expect(await inspected(dash)).toBe(model.there ? String(model.runs) : "gone");
   expect((await containers(dash)).length, "no container besides").toBe(model.there ? 1 : 0);
@@ -70,8 +72,9 @@ async function settled(dash: Dashboard, model: Model) {
   return service;
 }
 
-/** Every line of a run is there, once, in order. */
-async function whole(dash: Dashboard, run: number, floods: number) {
+/** Every line of a start is there, once, in order, in the run of that start. */
+async function whole(dash: Dashboard, start: string, floods: number) {
+  const run = await until(`the run of the start at ${start}`, 20_000, () => dash.runOf(start));
   await until(`the lines of run ${run}`, 20_000, async () => {
     const answer = await dash.ask(`/api/services/vllm/logs?run=${run}&q=flood&limit=100000`, { timeout: 20_000 });
     return answer.body.split("\n").filter((line) => line.includes("flood n=")).length >= floods;
@@ -87,10 +90,15 @@ type Step = (dash: Dashboard, model: Model) => Promise<boolean>;
 
 const flood = async (dash: Dashboard, model: Model, count: number) => {
   await dash.sim.flood(count);
-  const run = model.runsSeen.at(-1) ?? 0;
-  model.floods.set(run, (model.floods.get(run) ?? 0) + count);
-  // What was written is in the engine's log before anything ends the container.
-  await until("the lines at the engine", 20_000, async () => (await docker("logs", "--tail", "3", dash.container)).includes(`flood n=${String(count).padStart(7, "0")}`) || (await docker("logs", "--tail", "5", dash.container)).includes("flood n="));
+  // The engine knows which start wrote them. The dashboard may be away, or still name the run before: what is left to be read of
+  // that one comes first. And what was written is in the engine's log before anything ends the container.
+  const [start, lines] = await until("the lines at the engine", 20_000, async () => {
+    const start = await began(dash);
+    const lines = (model.floods.get(start) ?? 0) + count;
+    const log = await docker("logs", "--since", start, dash.container);
+    return log.split("flood n=").length - 1 === lines && ([start, lines] as const);
+  });
+  model.floods.set(start, lines);
   await sleep(150);
 };
 
@@ -108,7 +116,10 @@ const STEPS_OF_LIFE: Record<string, Step> = {
     return true;
   },
   restart: async (dash, model) => {
+    const before = await began(dash);
     await dash.command("restart");
+    // It is taken, not done: the start before, which is about to end, still runs, and would pass for the new one.
+    await until("another start", 45_000, async () => ![before, ""].includes(await began(dash)));
     Object.assign(model, { there: true, runs: true, states: ["running"] });
     return true;
   },
@@ -291,7 +302,7 @@ async function walk(dash: Dashboard, steps: number, happens: Record<string, Step
       }
     }
     viewer?.close();
-    for (const [run, floods] of model.floods) await whole(dash, run, floods);
+    for (const [start, floods] of model.floods) await whole(dash, start, floods);
     expect((await dash.ask("/readyz")).status).toBe(200);
   } catch (error) {
     throw new Error(`seed ${SEED}, step ${done.length}: ${name}: ${String(error)}\n${done.slice(-40).join(" → ")}`, { cause: error });

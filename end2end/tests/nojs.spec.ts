@@ -17,7 +17,10 @@ test("the buttons work without JavaScript", async ({ page, dashboard }) => {
   await expect(card.value("Model")).toHaveText("lydia");
   await card.logShows("Application startup complete");
 
+  const before = (await dash.service()).started;
   await card.button("Restart").click();
+  // The start before still runs when the command is taken.
+  await expect.poll(async () => (await dash.service()).started).not.toBe(before);
   await dash.state("running");
 
   await page.goto(`${dash.url}/services/vllm`);

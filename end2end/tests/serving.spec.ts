@@ -105,8 +105,8 @@ test("our probes stay out of the access log from the second start of a command o
   const lines = async () => (await dash.ask("/api/services/vllm/logs?limit=10000")).body;
   await until("the version", 20_000, async () => (await dash.service() as unknown as { version: string | null }).version === "0.32.0");
   expect(await lines()).toContain("GET /health");
-  await dash.command("restart");
   const first = (await dash.service()).run;
+  await dash.command("restart");
   await until("another run", 30_000, async () => {
     const now = await dash.service();
     return now.run !== first && now.state.state === "running";
