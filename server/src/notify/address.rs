@@ -44,7 +44,7 @@ impl Address {
             return Err(allowed());
         }
         let ip = host.parse::<IpAddr>().ok();
-        if ip.is_some_and(forbidden) {
+        if ip.is_some_and(forbidden) || crate::reach::forbidden_host(&host) {
             return Err("link-local and metadata addresses are not allowed".to_owned());
         }
         let near = host == "localhost" || ip.is_some_and(is_near);
