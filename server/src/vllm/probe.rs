@@ -3,6 +3,7 @@
 use super::http::{Http, NoAnswer};
 use app::model::PortHolder;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use std::time::Duration;
 
 /// The time limit of one question.
@@ -36,16 +37,23 @@ pub struct Served {
 
 #[derive(Deserialize)]
 struct Models {
-    data: Vec<ServedModel>,
+    data: Vec<Box<RawValue>>,
 }
 
 #[derive(Deserialize)]
 struct ServedModel {
     id: String,
     #[serde(default)]
-    max_model_len: Option<u64>,
+    max_model_len: Option<Box<RawValue>>,
     #[serde(default)]
-    parent: Option<String>,
+    parent: Option<Box<RawValue>>,
+}
+
+impl ServedModel {
+    /// One that is odd counts as not told: it must not take the others along.
+    fn max_model_len(&self) -> Option<u64> {
+        serde_json::from_str(self.max_model_len.as_ref()?.get()).ok()
+    }
 }
 
 /// Asks `/health`, and `/v1/models` when it is well and `ask_models` wants that.
@@ -63,9 +71,17 @@ pub async fn probe(http: &Http, base: &str, token: Option<&str>, ask_models: boo
 
 async fn served(http: &Http, base: &str, token: Option<&str>) -> Option<Served> {
     let Ok((200, body)) = http.get(base, "/v1/models", token, LIMIT).await else { return None };
-    let list = serde_json::from_slice::<Models>(&body).ok()?;
-    let (base_models, adapters): (Vec<_>, Vec<_>) = list.data.into_iter().partition(|m| m.parent.is_none());
-    let max_model_len = base_models.iter().chain(&adapters).find_map(|m| m.max_model_len);
+    let list = match serde_json::from_slice::<Models>(&body) {
+        Ok(list) => list.data,
+        Err(error) => {
+            tracing::warn!(%base, %error, "/v1/models is not understood");
+            Vec::new()
+        }
+    };
+    // One entry that is none must not take the others along.
+    let list = list.iter().filter_map(|model| serde_json::from_str::<ServedModel>(model.get()).ok());
+    let (base_models, adapters): (Vec<_>, Vec<_>) = list.partition(|m| m.parent.is_none());
+    let max_model_len = base_models.iter().chain(&adapters).find_map(ServedModel::max_model_len);
     let names = |models: Vec<ServedModel>| -> Vec<String> {
         models.into_iter().take(64).map(|m| m.id.chars().take(200).collect()).collect()
     };
@@ -140,6 +156,41 @@ mod tests {
             version: Some("0.32.0".into()),
         };
         assert_eq!(got, Probe::Ready(Some(served)));
+    }
+
+    #[tokio::test]
+    async fn what_is_odd_in_the_list_of_models_takes_nothing_else_along() {
+        for (list, models, length) in [
+            (r#"{"data": [{"id": "a", "created": 1e400, "max_model_len": 512}]}"#, vec!["a"], Some(512)),
+            (
+                r#"{"data": [{"id": "a", "max_model_len": 1e400}, {"id": "b", "parent": "a"}]}"#,
+                vec!["a", "b"],
+                None,
+            ),
+            (
+                r#"{"data": [{"id": "a", "max_model_len": -1}, {"id": 7}, 8, {"id": "b", "max_model_len": 9}]}"#,
+                vec!["a", "b"],
+                Some(9),
+            ),
+            (r#"{"data": "none"}"#, vec![], None),
+        ] {
+            let base = serve(
+                Router::new()
+                    .route("/health", get(|| async {}))
+                    .route("/v1/models", get(move || async move { list }))
+                    .route("/version", get(|| async { Json(json!({"version": "0.32.0"})) })),
+            )
+            .await;
+            let Probe::Ready(Some(served)) = probe(&Http::default(), &base, None, true).await else {
+                panic!("it is well: {list}");
+            };
+            assert_eq!(
+                (served.models, served.max_model_len),
+                (models.iter().map(|m| (*m).to_owned()).collect(), length),
+                "{list}"
+            );
+            assert_eq!(served.version.as_deref(), Some("0.32.0"), "{list}");
+        }
     }
 
     #[tokio::test]
