@@ -10,6 +10,7 @@ use app::model::{
     BootStatus, Candidate, ForeignProcess, Gpu, GpuStatus, Host, Image, LogTrouble, PullState, RuntimeKind,
     Service, ServiceMetrics, ServiceName,
 };
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -24,7 +25,7 @@ const FRESH: Duration = Duration::from_secs(15);
 pub struct World {
     services: RwLock<Vec<Arc<Service>>>,
     /// The order of the page: that of the settings, whichever task speaks first.
-    order: Mutex<Vec<ServiceName>>,
+    order: Mutex<HashMap<ServiceName, usize>>,
     gpus: watch::Sender<Arc<Vec<Gpu>>>,
     metrics: RwLock<Vec<Arc<ServiceMetrics>>>,
     images: RwLock<Vec<Arc<Image>>>,
@@ -212,9 +213,8 @@ impl World {
     /// Keeps a service's place on the page, behind those that are there.
     pub(super) fn expect(&self, name: &ServiceName) {
         let mut order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
-        if !order.contains(name) {
-            order.push(name.clone());
-        }
+        let next = order.len();
+        order.entry(name.clone()).or_insert(next);
     }
 
     /// Puts a service's new object in its place. Nothing happens when it is the same.
@@ -228,7 +228,7 @@ impl World {
             Some(old) => before = Some(std::mem::replace(old, service)),
             None => {
                 let order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
-                let place = |name: &ServiceName| order.iter().position(|n| n == name).unwrap_or(usize::MAX);
+                let place = |name: &ServiceName| order.get(name).copied().unwrap_or(usize::MAX);
                 let own = place(&service.name);
                 let at = services.iter().position(|s| place(&s.name) > own).unwrap_or(services.len());
                 services.insert(at, service);
