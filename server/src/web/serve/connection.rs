@@ -2,6 +2,7 @@
 
 use super::answer::{Answer, Bodies};
 use super::seats::{Seat, Ticket};
+use super::strict::Strict;
 use super::{Door, Limits, front, upload};
 use crate::web::walls;
 use axum::Router;
@@ -57,7 +58,8 @@ impl Desk {
             let ticket = seat.ticket();
             self.answer(request, secure, move |body| Answer::whole(body, ticket))
         });
-        let connection = first_version(&self.door.limits).serve_connection(TokioIo::new(stream), service);
+        let connection =
+            first_version(&self.door.limits).serve_connection(TokioIo::new(Strict::new(stream)), service);
         self.attend(connection, seat, None).await;
     }
 

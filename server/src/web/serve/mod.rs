@@ -9,6 +9,7 @@ mod connection;
 mod front;
 mod plain;
 mod seats;
+mod strict;
 mod tls;
 mod upload;
 mod wire;
@@ -83,6 +84,23 @@ impl Limits {
             of_neighbour: self.of_neighbour.min(most * 3 / 4 + 1),
             ..self
         }
+    }
+}
+
+/// The fewest open files that a dashboard can do with: its own, the engine's, and some connections.
+const FEWEST_FILES: u64 = 256;
+
+/// How many files this process may have open.
+///
+/// # Errors
+/// They are too few, with the number that is needed.
+pub fn enough_files() -> Result<usize, String> {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    match limit {
+        Some(limit) if limit < FEWEST_FILES => Err(format!(
+            "this process may have {limit} files open, and needs at least {FEWEST_FILES}: raise the limit (`ulimit -n`, or LimitNOFILE= of a unit)"
+        )),
+        limit => Ok(limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX)),
     }
 }
 

@@ -22,6 +22,26 @@ fn table() -> Vec<(&'static str, Vec<u8>, End)> {
     let post = |headers: &str, body: &str| text(format!("POST /echo HTTP/1.1\r\n{HEAD}{headers}\r\n{body}"));
     vec![
         ("two lengths that differ", post("Content-Length: 3\r\nContent-Length: 4\r\n", "abcd"), Refused(400)),
+        (
+            "two lengths that are equal",
+            post("Content-Length: 3\r\nContent-Length: 3\r\n", "abc"),
+            Refused(400),
+        ),
+        (
+            "a length before chunks",
+            post("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n"),
+            Refused(400),
+        ),
+        (
+            "a length behind chunks",
+            post("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", "0\r\n\r\n"),
+            Refused(400),
+        ),
+        (
+            "chunks twice",
+            post("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n"),
+            Refused(400),
+        ),
         ("two lengths in one line", post("Content-Length: 3, 4\r\n", "abcd"), Refused(400)),
         ("a length with a sign", post("Content-Length: +3\r\n", "abc"), Refused(400)),
         ("a length below nothing", post("Content-Length: -1\r\n", ""), Refused(400)),
