@@ -54,20 +54,25 @@ pub fn command(words: &[String]) -> ExitCode {
                 Err(error) => fail(&format!("the explanation cannot be written as JSON: {error}"), 1),
             },
             Ok(explanation) => print(&explanation.to_string()),
-            Err(message) => fail(&message, 1),
+            Err((message, code)) => fail(&message, code),
         },
         Err(message) => fail(&message, 2),
     }
 }
 
-fn read(file: Option<&str>) -> Result<Explanation, String> {
-    let Some(name) = file else {
-        return explain(io::stdin().lock()).map_err(|e| format!("standard input cannot be read: {e}"));
+/// The explanation, or why there is none with the exit code for it.
+fn read(file: Option<&str>) -> Result<Explanation, (String, u8)> {
+    let name = file.unwrap_or("standard input");
+    let cannot = |e: io::Error| match e.kind() {
+        io::ErrorKind::InvalidData => (format!("{name} is not a log: {e}"), 2),
+        _ => (format!("{name} cannot be read: {e}"), 1),
     };
-    let cannot = |e: io::Error| format!("{name} cannot be read: {e}");
+    if file.is_none() {
+        return explain(io::stdin().lock()).map_err(cannot);
+    }
     let opened = File::open(name).map_err(cannot)?;
     if opened.metadata().map_err(cannot)?.is_dir() {
-        return Err(format!("{name} is a folder; give the file that holds the log"));
+        return Err((format!("{name} is a folder; give the file that holds the log"), 1));
     }
     explain(BufReader::with_capacity(CHUNK, opened)).map_err(cannot)
 }
@@ -106,7 +111,12 @@ mod tests {
 
     #[test]
     fn a_missing_file_and_a_folder_are_named() {
-        assert!(read(Some("/no/such.log")).is_err_and(|e| e.contains("/no/such.log")));
-        assert!(read(Some("/")).is_err_and(|e| e.contains("folder")));
+        assert!(read(Some("/no/such.log")).is_err_and(|(e, _)| e.contains("/no/such.log")));
+        assert!(read(Some("/")).is_err_and(|(e, _)| e.contains("folder")));
+        let dir = tempfile::tempdir().expect("a folder");
+        let packed = dir.path().join("a.log.gz");
+        std::fs::write(&packed, b"\x1F\x8B\x08").expect("written");
+        let told = read(packed.to_str()).expect_err("no log");
+        assert!(told.0.ends_with("gzip: unpack it first") && told.1 == 2, "{told:?}");
     }
 }

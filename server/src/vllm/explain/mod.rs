@@ -17,6 +17,7 @@ mod exits;
 mod explainer;
 mod facts;
 mod finding;
+mod input;
 mod judge;
 mod known;
 mod message;
@@ -36,6 +37,7 @@ mod wrapped;
 
 pub use command::command;
 pub use explainer::Explainer;
+pub use input::Limited;
 pub use report::{Explanation, Outcome, PhaseAt, explain};
 pub use words::{advice as advice_words, cause as cause_words};
 

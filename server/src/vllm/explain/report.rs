@@ -1,6 +1,7 @@
 //! A whole log from anywhere: read, explained, printed.
 
 use super::End;
+use super::input::no_log;
 use super::judge::{self, Verdict};
 use super::run::{Run, Runs};
 use super::words;
@@ -75,9 +76,10 @@ pub struct Explanation {
 /// Reads a log to its end. What is held does not grow with it.
 ///
 /// # Errors
-/// When the input cannot be read.
+/// When the input cannot be read, or is no log ([`InvalidData`](std::io::ErrorKind::InvalidData)).
 pub fn explain(mut input: impl BufRead) -> std::io::Result<Explanation> {
     let mut reader = Reader::default();
+    let mut first = true;
     loop {
         let chunk = match input.fill_buf() {
             Ok(chunk) => chunk,
@@ -86,6 +88,11 @@ pub fn explain(mut input: impl BufRead) -> std::io::Result<Explanation> {
         };
         if chunk.is_empty() {
             break;
+        }
+        if std::mem::take(&mut first)
+            && let Some(what) = no_log(chunk)
+        {
+            return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, what));
         }
         let taken = chunk.len();
         reader.push(chunk);
@@ -100,7 +107,15 @@ struct Reader {
     cleaner: Cleaner,
     unwrapper: Unwrapper,
     runs: Runs,
-    number: u64,
+    lines: Lines,
+}
+
+/// The lines so far.
+#[derive(Default)]
+struct Lines {
+    count: u64,
+    /// The last one was empty.
+    blank: bool,
 }
 
 impl Default for Reader {
@@ -110,31 +125,35 @@ impl Default for Reader {
             cleaner: Cleaner::default(),
             unwrapper: Unwrapper::default(),
             runs: Runs::default(),
-            number: 0,
+            lines: Lines::default(),
         }
     }
 }
 
 impl Reader {
     fn push(&mut self, bytes: &[u8]) {
-        let Self { splitter, cleaner, unwrapper, runs, number } = self;
-        splitter.push(0, bytes, |raw| line(raw.bytes, cleaner, unwrapper, runs, number));
+        let Self { splitter, cleaner, unwrapper, runs, lines } = self;
+        splitter.push(0, bytes, |raw| line(raw.bytes, cleaner, unwrapper, runs, lines));
     }
 
     fn finish(mut self) -> Explanation {
-        let Self { splitter, cleaner, unwrapper, runs, number } = &mut self;
-        splitter.finish(|raw| line(raw.bytes, cleaner, unwrapper, runs, number));
+        let Self { splitter, cleaner, unwrapper, runs, lines } = &mut self;
+        splitter.finish(|raw| line(raw.bytes, cleaner, unwrapper, runs, lines));
         unwrapper.finish(&mut |parts: &[Part]| runs.line(parts));
         conclude(&mut runs.last)
     }
 }
 
-fn line(bytes: &[u8], cleaner: &mut Cleaner, unwrapper: &mut Unwrapper, runs: &mut Runs, number: &mut u64) {
-    *number += 1;
+fn line(bytes: &[u8], cleaner: &mut Cleaner, unwrapper: &mut Unwrapper, runs: &mut Runs, lines: &mut Lines) {
+    lines.count += 1;
+    // One empty line ends what was open; more of them say nothing.
+    if std::mem::replace(&mut lines.blank, bytes.is_empty()) && bytes.is_empty() {
+        return;
+    }
     // A byte order mark belongs to the file, not to its first line.
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     let (text, _) = cleaner.clean(bytes);
-    unwrapper.push(*number, &colourless(text), &mut |parts: &[Part]| runs.line(parts));
+    unwrapper.push(lines.count, &colourless(text), &mut |parts: &[Part]| runs.line(parts));
 }
 
 /// Colours whose escape character was lost on the way: `[0;36m(APIServer pid=1)[0;0m`, `^[[31m`.

@@ -162,7 +162,10 @@ proptest::proptest! {
 
     #[test]
     fn no_bytes_break_it(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..2000)) {
-        let _ = super::explain(bytes.as_slice()).expect("memory can be read").to_string();
+        match super::explain(bytes.as_slice()) {
+            Ok(explanation) => drop(explanation.to_string()),
+            Err(error) => proptest::prop_assert_eq!(error.kind(), std::io::ErrorKind::InvalidData),
+        }
     }
 
     #[test]
