@@ -4,6 +4,7 @@
 
 use super::flags::{Found, find, nearest};
 use super::reading::{Fit, Given, Item, read};
+use super::standing::news;
 
 /// A field of the form that an argument belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,9 +125,16 @@ const SUGGESTIONS: u32 = 32;
 
 /// Checks the arguments that are left when the form has its fields.
 pub fn check(rest: &[String]) -> Checked {
+    check_new(rest, &[])
+}
+
+/// The same, without those that stand already, word for word.
+pub fn check_new(rest: &[String], standing: &[String]) -> Checked {
     let mut out = Checked::default();
     let mut suggestions = SUGGESTIONS;
-    for (item, _) in read(rest) {
+    let items = read(rest);
+    let new = news(rest, &items, standing);
+    for ((item, _), _) in items.into_iter().zip(new).filter(|(_, new)| *new) {
         match item {
             Item::End => {}
             Item::Stray(word) => out.wrong.push(Wrong::Stray { word: word.to_owned() }),
@@ -196,7 +204,7 @@ fn owner(given: &Given<'_>) -> Option<Field> {
 }
 
 /// Source: vLLM's help texts, and docs/usage/security.md.
-fn worth(flag: &str) -> Option<Note> {
+pub(super) fn worth(flag: &str) -> Option<Note> {
     Some(match flag {
         "--trust-remote-code"
         | "--middleware"

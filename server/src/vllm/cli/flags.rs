@@ -2,7 +2,8 @@
 //!
 //! Source: `flags.tsv` beside this file, whose head says how it is made.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::LazyLock;
 
 /// What stands behind a flag.
@@ -56,11 +57,11 @@ pub(super) enum Found {
 struct Table {
     flags: Vec<Flag>,
     /// Each spelling, with the flag's place.
-    names: HashMap<String, (usize, bool)>,
+    names: BTreeMap<String, (usize, bool)>,
 }
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
-    let mut table = Table { flags: Vec::new(), names: HashMap::new() };
+    let mut table = Table { flags: Vec::new(), names: BTreeMap::new() };
     for line in include_str!("flags.tsv").lines().filter(|l| !l.starts_with('#')) {
         let mut columns = line.split('\t');
         let (Some(names), Some(arity), Some(choices), Some(version)) =
@@ -102,8 +103,9 @@ pub(super) fn find(name: &str) -> Found {
     if name.trim_start_matches('-').is_empty() {
         return Found::Nothing;
     }
+    let from = TABLE.names.range::<str, _>((Bound::Included(name.as_str()), Bound::Unbounded));
     let mut begun: Vec<(usize, bool)> =
-        TABLE.names.iter().filter(|(known, _)| known.starts_with(&name)).map(|(_, at)| *at).collect();
+        from.take_while(|(known, _)| known.starts_with(&name)).map(|(_, at)| *at).collect();
     begun.sort_unstable();
     begun.dedup();
     let now = |(at, _): &(usize, bool)| TABLE.flags.get(*at).is_some_and(|f| !f.old);
@@ -118,6 +120,12 @@ pub(super) fn find(name: &str) -> Found {
             Found::Several(several.iter().filter_map(|at| hit(*at)).map(|h| h.flag.name).take(12).collect())
         }
     }
+}
+
+/// Whether a name is written in full: what an abbreviation means differs between versions of vLLM.
+pub(super) fn is_spelled_out(name: &str) -> bool {
+    let base = name.split('.').next().unwrap_or(name);
+    base == "-O" || TABLE.names.contains_key(&spelled(base))
 }
 
 /// A long name with dashes, as vLLM reads it before argparse does.
@@ -139,7 +147,6 @@ pub(super) fn nearest(name: &str) -> Option<&'static str> {
         .filter(|(known, _)| known.len().abs_diff(name.len()) <= limit)
         .map(|(known, at)| (distance(name, known), *at))
         .filter(|(edits, _)| *edits <= limit)
-        // The same answer each time: the table is not sorted.
         .min()
         .and_then(|(_, at)| hit(at))
         .map(|h| h.flag.name)
