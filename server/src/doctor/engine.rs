@@ -29,7 +29,7 @@ pub fn look(config: &Config) -> Vec<Finding> {
     let answer = runtime.block_on(about(&Engine::new(address.clone())));
     runtime.shutdown_background();
     match answer {
-        Ok(about) => answers(&address, &about, has_nvidia()),
+        Ok(about) => answers(&crate::redact::hidden(&address), &about, has_nvidia()),
         Err(reason) => vec![silent(&address, &reason, needed)],
     }
 }

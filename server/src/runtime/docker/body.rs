@@ -36,7 +36,7 @@ impl Body {
     /// # Errors
     /// Why it cannot be asked.
     pub async fn get(address: &str, path: &str) -> Result<(u16, Self), UnreachableReason> {
-        let refused = |_| UnreachableReason::Refused { address: address.to_owned() };
+        let refused = |_| UnreachableReason::Refused { address: crate::redact::hidden(address) };
         let asked = if let Some(socket) = address.strip_prefix("unix://") {
             let socket = UnixStream::connect(socket).await.map_err(refused)?;
             Self::ask(socket, "localhost", path).await

@@ -1,6 +1,7 @@
 //! The connection to one engine: questions with time limits, one event stream for all, and whether it is there at all.
 
 use super::podman;
+use crate::redact::hidden;
 use crate::runtime::{NOT_ALLOWED, RuntimeError};
 use app::model::{FailureKind, Timestamp, UnreachableReason};
 use bollard::models::{
@@ -165,6 +166,11 @@ impl Engine {
         &self.address
     }
 
+    /// The same as it may be shown.
+    fn shown(&self) -> String {
+        hidden(&self.address)
+    }
+
     /// It is Podman, as far as it was asked.
     pub fn is_podman(&self) -> bool {
         self.podman.load(Ordering::Relaxed)
@@ -286,7 +292,7 @@ impl Engine {
     }
 
     fn too_slow(&self, limit: Duration) -> UnreachableReason {
-        UnreachableReason::Timeout { address: self.address.clone(), seconds: limit.as_secs() }
+        UnreachableReason::Timeout { address: self.shown(), seconds: limit.as_secs() }
     }
 
     /// The client, with the API version that this engine speaks.
@@ -343,7 +349,7 @@ impl Engine {
     }
 
     pub(super) fn failed(&self, error: Error) -> Failed {
-        let address = self.address.clone();
+        let address = self.shown();
         let reason = match error {
             Error::DockerResponseServerError { status_code, message } => {
                 return Failed::Server { status: status_code, message };
@@ -441,7 +447,7 @@ impl Engine {
                     *wait = Duration::from_millis(250);
                     let was_away = lock(&self.away).take().is_some();
                     if was_away {
-                        tracing::info!(address = %self.address, "the engine answers");
+                        tracing::info!(address = %self.shown(), "the engine answers");
                     }
                     // An engine that was restarted in between has forgotten what happened: everything is looked at again.
                     if std::mem::take(&mut again) || was_away {
