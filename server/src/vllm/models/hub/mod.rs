@@ -7,12 +7,14 @@
 
 mod delete;
 mod list;
+mod mention;
 #[cfg(test)]
 mod tests;
 mod walk;
 
 pub use delete::{DeleteError, Freed, clear_leftovers, delete};
 pub use list::list;
+pub use mention::mentions;
 
 use std::fmt;
 use std::io;
