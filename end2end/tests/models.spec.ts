@@ -238,7 +238,7 @@ test("a model that a service is set to cannot be deleted", async ({ page, dashbo
   await expect(table(page).getByRole("button", { name: `Remove ${TINY}`, exact: true })).toHaveCount(0);
   // Hugging Face does not tell capitals apart.
   for (const id of [TINY, TINY.toUpperCase()]) {
-    const answer = await post(dash, "/parts/models/delete", { id, service: "vllm", confirmed: "1" });
+    const answer = await post(dash, "/parts/cache/delete", { id, service: "vllm", confirmed: "1" });
     expect(answer.body, "nothing is claimed to be gone").not.toContain("are free again");
     if (id === TINY) {
       expect(answer.body).toContain("in use");
@@ -257,13 +257,13 @@ test("a hostile id deletes nothing", async ({ dashboard }) => {
   const climbing = ["../../x", "../x", "..", ".", "", "/", "x/../../x", "e2e-lab/../../../x", "e2e-lab/tiny-qwen2/../../x", "..%2f..%2fx", "..\\..\\x"];
   const absolute = [folder, join(dash.folder, "x"), "models--e2e-lab--tiny-qwen2", "datasets--e2e-lab--set", "e2e-lab--tiny-qwen2", "e2e-lab/*", "*", "e2e-lab", "x\0y", "-rf", "a".repeat(5_000)];
   for (const id of [...climbing, ...absolute]) {
-    const answer = await post(dash, "/parts/models/delete", { id, service: "vllm", confirmed: "1" });
+    const answer = await post(dash, "/parts/cache/delete", { id, service: "vllm", confirmed: "1" });
     expect(answer.status, id).toBeLessThan(500);
     expect(answer.body, id).not.toContain("are free again");
   }
   expect(await everything(dash.folder)).toEqual(before);
 
-  const foreign = await dash.ask("/parts/models/delete", {
+  const foreign = await dash.ask("/parts/cache/delete", {
     method: "POST",
     body: new URLSearchParams({ id: TINY, service: "vllm", confirmed: "1" }).toString(),
     headers: { "content-type": "application/x-www-form-urlencoded", origin: "http://evil.example" },
@@ -271,7 +271,7 @@ test("a hostile id deletes nothing", async ({ dashboard }) => {
   expect(foreign.status).toBe(403);
   expect(await exists(folder)).toBe(true);
   // The same request with nothing hostile about it.
-  await post(dash, "/parts/models/delete", { id: TINY, service: "vllm", confirmed: "1" });
+  await post(dash, "/parts/cache/delete", { id: TINY, service: "vllm", confirmed: "1" });
   expect(await exists(folder)).toBe(false);
 });
 

@@ -336,7 +336,7 @@ test("SIGKILL amid saves never leaves a broken or empty services.toml, and the n
 });
 
 const FORM = { "content-type": "application/x-www-form-urlencoded" };
-const POSTS = ["/parts/settings/vllm", "/parts/settings/vllm/check", "/parts/settings/vllm/paste", "/parts/settings/vllm/use", "/parts/settings/vllm/restore", "/parts/models/delete", "/parts/images/remove", "/parts/images/prune"];
+const POSTS = ["/parts/settings/vllm", "/parts/settings/vllm/check", "/parts/settings/vllm/paste", "/parts/settings/vllm/use", "/parts/settings/vllm/restore", "/parts/cache/delete", "/parts/images/remove", "/parts/images/prune"];
 const hostile: [what: string, headers: Record<string, string>][] = [
   ["a foreign Origin", { origin: "http://evil.example" }],
   ["the Origin null", { origin: "null" }],
@@ -421,10 +421,15 @@ test("no GET, HEAD, PUT or DELETE of a posting address changes anything", async 
 test("what settings say is text on the page, never markup", async ({ page, dashboard }) => {
   const { dash } = await filed(dashboard);
   const nasty = `"><img src=x onerror="document.title='owned'"></textarea><script>document.title='owned'</script>`;
-  await send(dash, { VLLM_MODEL: nasty, VLLM_MODEL_NAME: nasty, args: `--chat-template '${nasty.replaceAll("'", "")}'` });
+  await send(dash, { VLLM_MODEL_NAME: nasty, args: `--chat-template '${nasty.replaceAll("'", "")}'` });
   await open(page, dash.url);
   const form = page.getByRole("form", { name: "Configuration" });
-  await expect(form.getByLabel("VLLM_MODEL", { exact: true })).toHaveValue(nasty);
+  await expect(form.getByLabel("VLLM_MODEL_NAME", { exact: true })).toHaveValue(nasty);
+  // What is refused is named on the page, too.
+  await form.getByLabel("VLLM_MODEL", { exact: true }).fill(nasty);
+  await expect(form).toContainText("neither a Hugging Face repository");
+  await expect(form).toContainText("<img src=x");
+  await page.reload();
   await form.getByLabel("GPU_MEMORY_UTILIZATION", { exact: true }).fill("0.3");
   await expect(form.getByRole("group", { name: "The exact command" })).toContainText("<img src=x");
   await send(dash, { command: `docker run --label '${nasty.replaceAll("'", "")}' -v '${nasty.replaceAll("'", "")}:/x' vllm/vllm-openai --model x` }, { raw: true, at: "/paste" });

@@ -3,10 +3,11 @@
 //! A backup is taken beside a dashboard that runs: SQLite writes a copy that is whole, whatever is written meanwhile. It is
 //! restored while none runs; what was there before is kept beside it.
 
-use crate::settings::{Flags, Sources};
+use crate::settings::{ConfigError, Flags, Sources, file_text};
 use crate::store::{MARKER, Store};
 use app::model::Timestamp;
 use clap::{Parser, Subcommand};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
@@ -78,6 +79,8 @@ fn back_up(state: &Path, config: &Path, folder: &Path, logs: bool) -> Result<Str
     if config.is_file() {
         let to = folder.join(SETTINGS);
         fs::copy(config, &to).map_err(told(&to))?;
+        // It holds secrets, or will.
+        fs::set_permissions(&to, fs::Permissions::from_mode(0o600)).map_err(told(&to))?;
     }
     if logs && state.join(LOGS).is_dir() {
         copy_all(&state.join(LOGS), &folder.join(LOGS))?;
@@ -90,7 +93,8 @@ fn restore(state: &Path, config: &Path, folder: &Path) -> Result<String, String>
     if !store.is_file() {
         return Err(format!("{}: this is no backup: {STORE} is missing", folder.display()));
     }
-    // It is read before anything is moved: what is broken, or of a newer version, is not put in place.
+    // All is read before anything is moved: what is broken, or of a newer version, is not put in place.
+    check_settings(&folder.join(SETTINGS))?;
     let aside = state.join(format!("before-restore-{}", Timestamp::now().millis()));
     let trial = state.join(format!("restoring-{}", std::process::id()));
     fs::DirBuilder::new().recursive(true).mode(0o700).create(&trial).map_err(told(&trial))?;
@@ -115,6 +119,14 @@ fn restore(state: &Path, config: &Path, folder: &Path) -> Result<String, String>
         Err(_) => format!("; what was there is in {}", aside.display()),
     };
     Ok(format!("restored into {}{kept}\n", state.display()))
+}
+
+/// Whether settings would be taken at a start.
+fn check_settings(path: &Path) -> Result<(), String> {
+    let Some(text) = file_text(path)? else { return Ok(()) };
+    let sources = Sources { flags: Flags::default(), env: BTreeMap::new() };
+    let broken = |error: ConfigError| format!("{}: nothing was restored: {error}", path.display());
+    sources.load_text(&text).map(drop).map_err(broken)
 }
 
 /// A file beside another one, where it can take its place in one step.
@@ -151,10 +163,9 @@ fn put_in_place(
         }
         if let Some(staged) = &staged {
             fs::copy(&settings, staged).map_err(told(staged))?;
+            fs::set_permissions(staged, fs::Permissions::from_mode(0o600)).map_err(told(staged))?;
             give(staged, if config.is_file() { config } else { state })?;
             if config.is_file() {
-                let mode = fs::metadata(config).map_err(told(config))?.permissions();
-                fs::set_permissions(staged, mode).map_err(told(staged))?;
                 fs::copy(config, aside.join(SETTINGS)).map_err(told(config))?;
             }
         }
@@ -290,7 +301,7 @@ mod tests {
         fs::set_permissions(&config, fs::Permissions::from_mode(0o640)).expect("set");
         restore(&state, &config, &folder).expect("restored");
         assert_eq!(fs::read_to_string(&config).expect("there"), "# mine\n");
-        assert_eq!(fs::metadata(&config).expect("there").permissions().mode() & 0o777, 0o640);
+        assert_eq!(fs::metadata(&config).expect("there").permissions().mode() & 0o777, 0o600);
         assert_eq!(names(), 1, "nothing else is left there");
 
         // A place where no file can be put: nothing of the store is moved.
@@ -309,6 +320,32 @@ mod tests {
         let left = fs::read_dir(&state).expect("there").flatten().map(|e| e.file_name());
         let left: Vec<_> = left.filter(|name| name.to_string_lossy().contains("restor")).collect();
         assert_eq!(left.len(), 1, "what the restore that was done put aside, and no more: {left:?}");
+    }
+
+    #[test]
+    fn settings_are_for_their_owner_alone_and_broken_ones_are_not_put_back() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (state, folder) = (dir.path().join("state"), dir.path().join("backup"));
+        let config = state.join(SETTINGS);
+        let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
+        drop(Store::open(&state).expect("a store"));
+        write(&config, "# mine\n");
+        fs::set_permissions(&config, fs::Permissions::from_mode(0o644)).expect("set");
+        back_up(&state, &config, &folder, false).expect("backed up");
+        assert_eq!(mode(&folder.join(SETTINGS)), 0o600);
+        fs::set_permissions(folder.join(SETTINGS), fs::Permissions::from_mode(0o644)).expect("set");
+        restore(&state, &config, &folder).expect("restored");
+        assert_eq!(mode(&config), 0o600);
+        let before = fs::read_dir(&state).expect("there").count();
+        for broken in
+            ["[[service", "[[service]]\nname = \"vllm\"\ngpu_memory_utilization = 7\n", "no_such_key = 1\n"]
+        {
+            write(&folder.join(SETTINGS), broken);
+            let told = restore(&state, &config, &folder).expect_err("broken");
+            assert!(told.contains("services.toml"), "{told}");
+            assert_eq!(fs::read_to_string(&config).expect("there"), "# mine\n");
+            assert_eq!(fs::read_dir(&state).expect("there").count(), before, "nothing was changed");
+        }
     }
 
     #[test]

@@ -4,11 +4,11 @@ use clap::Parser;
 use leptos::config::LeptosOptions;
 use server::access::Access;
 use server::notify::Notifier;
-use server::settings::{Config, ConfigError, Flags, Sources};
+use server::settings::{Config, ConfigError, Flags, Sources, exposed};
 use server::store::Store;
 use server::supervisor::Fleet;
 use server::vitals::journal::Journal;
-use server::web::serve::{Certificates, Door, Limits, serve as connections};
+use server::web::serve::{Certificates, Door, Limits, enough_files, serve as connections};
 use server::web::{Hosts, Site, router};
 use std::io::Write;
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// How long the first page waits for the states of all services.
-const SETTLE: Duration = Duration::from_secs(3);
+const SETTLE: Duration = Duration::from_millis(1500);
 
 /// The page that manages the background services of this machine.
 #[derive(Debug, Parser)]
@@ -69,17 +69,20 @@ fn main() -> ExitCode {
     // Two threads: one may be reading a flood of log lines while the other answers.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
-        .max_blocking_threads(8)
+        // Eight readers of long answers may hold one each for as long as they read.
+        .max_blocking_threads(24)
         .enable_all()
         .build();
-    let outcome = match runtime {
+    let outcome = match enough_files()
+        .and_then(|_| runtime.map_err(|e| format!("the runtime cannot be started: {e}")))
+    {
         Ok(runtime) => {
             let outcome = runtime.block_on(serve(config, sources));
             // A hung driver or disk holds its thread for ever; the process must end all the same.
             runtime.shutdown_timeout(Duration::from_secs(1));
             outcome
         }
-        Err(error) => Err(format!("the runtime cannot be started: {error}")),
+        Err(error) => Err(error),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -172,6 +175,11 @@ async fn serve(config: Config, sources: Sources) -> Result<(), String> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
+    for path in [&config.dashboard.state_dir.value, &config.dashboard.config.value] {
+        if let Some(warning) = exposed(path) {
+            tracing::warn!("{warning}");
+        }
+    }
     // Leptos renders on this runtime. An error would mean that it was told before: that is fine, too.
     let _ = any_spawner::Executor::init_tokio();
     let assets = assets()?;
@@ -188,11 +196,17 @@ async fn serve(config: Config, sources: Sources) -> Result<(), String> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| e.to_string())?;
     let fleet_stop = CancellationToken::new();
     let store = Arc::new(store);
-    let access = Arc::new(Access::new(store.clone(), config.dashboard.no_auth.value));
+    let limits = Limits::default().within_files();
+    // A stream holds its connection for as long as a tab is open: the other half is for everything else.
+    let access =
+        Access::new(store.clone(), config.dashboard.no_auth.value).with_streams(limits.connections / 2);
+    let access = Arc::new(access);
     if let Some(first) = &config.dashboard.first_account
-        && let Err(refused) = access.set_up_unattended(&first.name, &first.password).await
+        && access.needs_setup()
     {
-        return Err(format!("SERVICES_ADMIN, SERVICES_ADMIN_PASSWORD: {refused}"));
+        let password = first.password.as_ref().map_err(Clone::clone)?;
+        let made = access.set_up_unattended(&first.name, password).await;
+        made.map_err(|refused| format!("SERVICES_ADMIN, SERVICES_ADMIN_PASSWORD: {refused}"))?;
     }
     let fleet = Fleet::start(&config, sources, store.clone(), fleet_stop.clone());
     let notifier = Notifier::start(
@@ -203,7 +217,17 @@ async fn serve(config: Config, sources: Sources) -> Result<(), String> {
         config.dashboard.state_dir.value.clone(),
         fleet_stop,
     );
-    fleet.settle(SETTLE).await;
+    // Whoever ends it while it starts need not wait either.
+    let ended = tokio::select! {
+        () = fleet.settle(SETTLE) => false,
+        _ = terminate.recv() => true,
+        _ = interrupt.recv() => true,
+    };
+    if ended {
+        fleet.shut_down().await;
+        notifier.finish().await;
+        return Ok(());
+    }
 
     app::live_below(&config.dashboard.base_path.value);
     let leptos = LeptosOptions::builder()
@@ -237,7 +261,7 @@ async fn serve(config: Config, sources: Sources) -> Result<(), String> {
     }
 
     let proxies = config.dashboard.proxies.value.clone();
-    let door = Door { tls, proxies, base: base.clone(), hosts, limits: Limits::default().within_files() };
+    let door = Door { tls, proxies, base: base.clone(), hosts, limits };
     let mut server = tokio::spawn(connections(listener, app, door, stop.clone()));
     tokio::select! {
         _ = terminate.recv() => {}

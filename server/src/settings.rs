@@ -10,6 +10,7 @@ mod network;
 mod sources;
 mod value;
 
+pub use file::text as file_text;
 pub use network::Networks;
 pub use sources::{Flags, Sources};
 pub use value::{ApiUrl, ContainerName, Fraction, Gpus, ImageRef, Secret, Sourced};
@@ -17,6 +18,7 @@ pub use value::{ApiUrl, ContainerName, Fraction, Gpus, ImageRef, Secret, Sourced
 use crate::health::Check;
 use crate::history::Bounds;
 use crate::notify::Target;
+use crate::redact::hidden;
 use crate::runtime::systemd::Bus;
 use crate::vitals::journal::Format;
 use app::model::{Origin, ServiceName, Setting};
@@ -86,8 +88,8 @@ pub struct Dashboard {
 pub struct FirstAccount {
     /// Its name.
     pub name: String,
-    /// Its password.
-    pub password: String,
+    /// Its password, or why there is none: it is needed once, and may be gone afterwards.
+    pub password: Result<String, String>,
 }
 
 impl std::fmt::Debug for FirstAccount {
@@ -241,7 +243,7 @@ impl ServiceConfig {
                 Some(self.gpu_memory_utilization.value.to_string()),
                 &self.gpu_memory_utilization.origin,
             ),
-            plain("VLLM_MODEL", self.model.value.clone(), &self.model.origin),
+            plain("VLLM_MODEL", self.model.value.as_deref().map(hidden), &self.model.origin),
             plain("VLLM_RUNTIME", Some(runtime.to_owned()), &self.runtime.origin),
             plain("VLLM_IMAGE", Some(self.image.value.to_string()), &self.image.origin),
             plain("VLLM_CONTAINER", Some(self.container.value.to_string()), &self.container.origin),
@@ -300,7 +302,7 @@ impl Dashboard {
                 &self.state_dir.origin,
             ),
             row("SERVICES_CONFIG", Some(self.config.value.display().to_string()), &self.config.origin),
-            row("DOCKER_HOST", self.docker_host.value.clone(), &self.docker_host.origin),
+            row("DOCKER_HOST", self.docker_host.value.as_deref().map(hidden), &self.docker_host.origin),
             row(
                 "SERVICES_CHECK_IMAGES",
                 Some(self.check_images.value.to_string()),
@@ -335,6 +337,20 @@ impl Dashboard {
             ),
         ]
     }
+}
+
+/// Who else may change a file or a folder on which the dashboard relies: whoever may, decides what is run. `None` where nobody.
+pub fn exposed(path: &std::path::Path) -> Option<String> {
+    use std::os::unix::fs::MetadataExt;
+    let found = std::fs::metadata(path).ok()?;
+    let (mode, owner) = (found.mode() & 0o7777, found.uid());
+    let own = rustix::process::geteuid().as_raw();
+    let shown = path.display();
+    if mode & 0o022 != 0 {
+        return Some(format!("{shown} can be changed by others (mode {mode:o}): chmod go-w {shown}"));
+    }
+    (owner != own && owner != 0)
+        .then(|| format!("{shown} belongs to another user (UID {owner}), who can change it"))
 }
 
 /// Everything that is wrong with a configuration, one sentence each.

@@ -8,13 +8,13 @@ mod runs;
 mod trouble;
 
 pub use accounts::{Account, NewSession, SessionRow, TokenRow};
-pub use audit::{AUDIT_KEEPS, AuditFilter};
+pub use audit::{AUDIT_KEEPS, AuditClass, AuditFilter};
 pub use runs::RunEnd;
 pub use trouble::StoreTrouble;
 
 use crate::logs::Mark;
 use crate::runtime::{FramePosition, InstanceId};
-use crate::settings::fields::Values;
+use crate::settings::fields::{Values, shown};
 use crate::supervisor::Memory;
 use crate::vitals::Counter;
 use crate::vllm::models::Measured;
@@ -33,7 +33,7 @@ use std::sync::Mutex;
 use tokio::sync::watch;
 
 /// The shape of the file; one entry for each version.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     "
     CREATE TABLE service (
         name TEXT PRIMARY KEY,
@@ -161,6 +161,22 @@ const MIGRATIONS: [&str; 6] = [
     CREATE TRIGGER audit_stays BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit is not changed'); END;
     CREATE TRIGGER audit_rotates BEFORE DELETE ON audit
         WHEN OLD.nth > (SELECT max(nth) FROM audit WHERE refused = OLD.refused) - 100000
+        BEGIN SELECT RAISE(ABORT, 'the audit is not deleted'); END;
+",
+    // What viewers and operators did rotates apart, too: they do not drive out what administrators did.
+    "
+    DROP TRIGGER audit_stays;
+    DROP TRIGGER audit_rotates;
+    DROP INDEX audit_nth;
+    ALTER TABLE audit RENAME COLUMN refused TO class;
+    UPDATE audit SET class = 2 WHERE class = 0 AND role IN ('viewer', 'operator');
+    UPDATE audit SET nth = numbered.nth
+        FROM (SELECT id, row_number() OVER (PARTITION BY class ORDER BY id) AS nth FROM audit) AS numbered
+        WHERE numbered.id = audit.id;
+    CREATE UNIQUE INDEX audit_nth ON audit (class, nth);
+    CREATE TRIGGER audit_stays BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit is not changed'); END;
+    CREATE TRIGGER audit_rotates BEFORE DELETE ON audit
+        WHEN OLD.nth > (SELECT max(nth) FROM audit WHERE class = OLD.class) - 100000
         BEGIN SELECT RAISE(ABORT, 'the audit is not deleted'); END;
 ",
 ];
@@ -751,7 +767,7 @@ impl Store {
 
     /// The settings that a service was launched with last.
     pub fn launched(&self, service: &ServiceName) -> Option<Values> {
-        serde_json::from_str(&self.fact(&format!("launched/{service}"))?).ok()
+        serde_json::from_str(&self.fact(&format!("launched/{service}"))?).ok().map(shown)
     }
 
     /// Remembers them. There are no secrets among them.
@@ -811,7 +827,7 @@ impl Store {
             let mut rows = c.prepare(
                 "SELECT id, at_ms, who, before, after, secrets, ready_ms FROM setting WHERE service = ?1 ORDER BY id DESC",
             )?;
-            let values = |text: Option<String>| text.and_then(|t| serde_json::from_str::<Values>(&t).ok());
+            let values = |text: Option<String>| text.and_then(|t| serde_json::from_str::<Values>(&t).ok()).map(shown);
             let rows = rows.query_map([service.as_str()], |r| {
                 let secrets: String = r.get(5)?;
                 Ok(Earlier {
@@ -856,17 +872,17 @@ impl Store {
         .unwrap_or_default()
     }
 
-    /// Models that services were launched with last: what they hold may not be deleted.
-    pub fn launched_models(&self) -> Vec<String> {
+    /// Values of the settings that services were launched with last: models that they name may not be deleted.
+    pub fn launched_values(&self) -> Vec<String> {
         let texts: Vec<String> = self
-            .with("launched_models", |c| {
+            .with("launched_values", |c| {
                 let mut rows = c.prepare("SELECT value FROM fact WHERE key LIKE 'launched/%'")?;
                 let rows = rows.query_map([], |r| r.get(0))?;
                 rows.collect()
             })
             .unwrap_or_default();
         let values = texts.iter().filter_map(|text| serde_json::from_str::<Values>(text).ok());
-        values.filter_map(|mut v| v.remove("VLLM_MODEL")).collect()
+        values.flat_map(Values::into_values).collect()
     }
 
     /// When a run was started.

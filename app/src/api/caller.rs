@@ -110,6 +110,11 @@ impl Caller {
         Self { name: "nobody".to_owned(), role: None, deeds: Arc::default() }
     }
 
+    /// The account, of a token, too.
+    pub fn account(&self) -> &str {
+        self.name.split('/').next().unwrap_or_default()
+    }
+
     /// Whether they may.
     ///
     /// # Errors

@@ -431,6 +431,7 @@ pub(super) static WORDS: Words = Words {
     no_lines: "No lines yet. What the service writes appears here as it happens.",
     no_match: "No line matches the search and the levels.",
     more_text: |count| format!("… {} more characters", number(count)),
+    whole_line: |bytes| format!("… whole line ({} bytes)", number(bytes)),
     more_lines: |count| {
         if count == 1 { "1 more line".to_owned() } else { format!("{} more lines", number(count)) }
     },

@@ -431,6 +431,7 @@ pub(super) static WORDS: Words = Words {
     no_lines: "Строк ещё нет. Всё, что пишет сервис, появится здесь сразу.",
     no_match: "Нет строк, подходящих под поиск и уровни.",
     more_text: |count| format!("… ещё {}", counted(count, "символ", "символа", "символов")),
+    whole_line: |bytes| format!("… вся строка ({})", counted(bytes, "байт", "байта", "байт")),
     more_lines: |count| format!("ещё {}", counted(count, "строка", "строки", "строк")),
     matches: |count, at| match (count, at) {
         (_, Some(at)) => format!("{} из {}", number(at), number(count)),

@@ -234,6 +234,7 @@ pub struct Words {
     pub no_lines: &'static str,
     pub no_match: &'static str,
     pub more_text: fn(u64) -> String,
+    pub whole_line: fn(u64) -> String,
     pub more_lines: fn(u64) -> String,
     pub matches: fn(u64, Option<u64>) -> String,
     pub hidden: fn(u64) -> String,

@@ -69,11 +69,13 @@ pub enum LineKind {
     Access = 7,
     /// What is said about one request: received, added, finished, aborted.
     Request = 8,
+    /// A line of any kind of which only the beginning is here ([`Line::cut`]).
+    Cut = 9,
 }
 
 impl LineKind {
     /// All kinds, in the order of their numbers.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::None,
         Self::Trace,
         Self::Probe,
@@ -83,6 +85,7 @@ impl LineKind {
         Self::Bar,
         Self::Access,
         Self::Request,
+        Self::Cut,
     ];
 
     /// The word on the wire; a line of kind `None` has none there.
@@ -97,6 +100,7 @@ impl LineKind {
             Self::Bar => "bar",
             Self::Access => "access",
             Self::Request => "request",
+            Self::Cut => "cut",
         }
     }
 }
@@ -155,6 +159,34 @@ pub struct Line {
     pub spans: Vec<Span>,
     /// What it is.
     pub kind: LineKind,
+}
+
+impl Line {
+    /// Cuts a text that is longer than so many bytes, and puts its whole length behind it. Says whether it did.
+    pub fn cut(&mut self, limit: usize) -> bool {
+        let whole = self.text.len();
+        if whole <= limit {
+            return false;
+        }
+        let end = self.text.floor_char_boundary(limit);
+        self.text.truncate(end);
+        self.text.push_str(&format!(" {CUT}{whole}"));
+        let end = u32::try_from(end).unwrap_or(u32::MAX);
+        self.spans.retain(|span| span.0 < end);
+        for span in &mut self.spans {
+            span.1 = span.1.min(end);
+        }
+        self.kind = LineKind::Cut;
+        true
+    }
+}
+
+/// What stands before the length of a line that was cut.
+const CUT: &str = "… ";
+
+/// The bytes of the whole line, from the text of one that was cut.
+pub fn whole_bytes(text: &str) -> Option<u64> {
+    text.rsplit_once(CUT)?.1.parse().ok()
 }
 
 #[derive(Deserialize)]
@@ -365,6 +397,28 @@ mod tests {
             assert_eq!(serde_json::from_str::<Line>(&json).expect("reads back"), line);
             assert_eq!(kind.as_str().parse(), Ok(kind));
         }
+    }
+
+    #[test]
+    fn a_long_line_is_cut_with_its_length_behind_it() {
+        let mut line = Line {
+            seq: 1,
+            time: Timestamp::from_millis(0),
+            stream: Stream::Stdout,
+            level: Level::Info,
+            source: String::new(),
+            text: "é".repeat(10),
+            spans: vec![Span(0, 4, "red".into()), Span(6, 20, "bold".into()), Span(8, 9, "dim".into())],
+            kind: LineKind::Request,
+        };
+        let whole = line.clone();
+        assert!(!line.cut(20));
+        assert_eq!(line, whole);
+        assert!(line.cut(7));
+        assert_eq!((line.text.as_str(), line.kind), ("ééé … 20", LineKind::Cut));
+        assert_eq!(line.spans, [Span(0, 4, "red".into())]);
+        assert_eq!(whole_bytes(&line.text), Some(20));
+        assert_eq!(whole_bytes("plain"), None);
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub use host::{Boot as BootStatus, Candidate, ForeignProcess, Host, LogTrouble, 
 pub use image::{Image, Layer, LayerStage, LocalImage, Newer, Pull, PullFailure, PullState};
 pub use log::{
     Gap, Level, LevelCounts, Line, LineKind, Lines, LogPosition, LogSummary, Progress, RunOpened, Span,
-    Stream,
+    Stream, whole_bytes,
 };
 pub use metrics::{Ended, History, Reading, ServiceMetrics};
 pub use plan::{MemoryPlan, PlanDevice, PlanSource, Verdict};

@@ -25,31 +25,6 @@ pub enum Said {
     Saved,
 }
 
-impl Said {
-    /// The word for it in an address, where a form was sent and the browser goes on to the page.
-    pub fn word(&self) -> String {
-        match self {
-            Self::Refused(_) => "refused".to_owned(),
-            Self::PasswordChanged => "password".to_owned(),
-            Self::TokensToo => "password-tokens".to_owned(),
-            Self::Ended(count) => format!("ended-{count}"),
-            Self::Removed => "removed".to_owned(),
-            Self::Saved => "saved".to_owned(),
-        }
-    }
-
-    /// Reads such a word; refusals are not told so.
-    pub fn parse(word: &str) -> Option<Self> {
-        match word {
-            "password" => Some(Self::PasswordChanged),
-            "password-tokens" => Some(Self::TokensToo),
-            "removed" => Some(Self::Removed),
-            "saved" => Some(Self::Saved),
-            _ => word.strip_prefix("ended-")?.parse().ok().filter(|count| *count < 10_000).map(Self::Ended),
-        }
-    }
-}
-
 /// What each of these pages has around it.
 #[derive(Clone, Debug)]
 pub struct Frame {

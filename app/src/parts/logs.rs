@@ -8,7 +8,7 @@ use crate::at;
 use crate::components::icon::{Icon, icon};
 use crate::components::log::{LogView, Times, row};
 use crate::locales::{Lang, PartWords, Words};
-use crate::model::{Level, Line, LineKind};
+use crate::model::{Level, Line, LineKind, whole_bytes};
 use leptos::prelude::*;
 
 struct Pane<'a> {
@@ -345,7 +345,11 @@ fn one(pane: &Pane<'_>, line: &Line, others: u64) -> AnyView {
     let Pane { it, words, view, .. } = *pane;
     let (end, more) = row::cut(&line.text);
     let mut text = line.text[..end].to_owned();
-    if more > 0 {
+    let whole = whole_bytes(&line.text).filter(|_| line.kind == LineKind::Cut).map(|bytes| {
+        let to = row::whole(it.service.as_str(), it.run.unwrap_or_default(), line.seq);
+        view! { <a class="more" href=to target="_blank">{(words.whole_line)(bytes)}</a> }
+    });
+    if more > 0 && whole.is_none() {
         text.push_str(&(words.more_text)(more));
     }
     let time = match (view.times, it.started) {
@@ -363,7 +367,7 @@ fn one(pane: &Pane<'_>, line: &Line, others: u64) -> AnyView {
             <span class="level">{row::level_word(line.level)}</span>
             <span class="source">{format!("{} ", line.source)}</span>
             {fold}
-            <span class="text">{text}</span>
+            <span class="text">{text}{whole}</span>
         </div>
     }
     .into_any()

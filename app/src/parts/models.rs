@@ -32,7 +32,7 @@ pub fn table(view: &ModelsView, lang: Lang) -> AnyView {
             </p>
             {freed}
             {refused}
-            {view.asking.as_ref().map(|a| asking(a, "/parts/models/delete", words))}
+            {view.asking.as_ref().map(|a| asking(a, "/parts/cache/delete", words))}
             <div class="table-frame" tabindex="0" role="region" aria-labelledby="models-title">
                 <table aria-labelledby="models-title" aria-describedby="models-about">
                     <thead>
@@ -89,7 +89,7 @@ fn row(view: &ModelsView, it: &ModelRow, at: Option<&String>, words: &PartWords)
     });
     let delete = it.deletable.then(|| {
         view! {
-            <form method="post" action=crate::at("/parts/models/delete")>
+            <form method="post" action=crate::at("/parts/cache/delete")>
                 <input type="hidden" name="id" value=it.model.clone()/>
                 <input type="hidden" name="service" value=view.service.clone()/>
                 <button type="submit" aria-label=format!("{} {}", words.remove, it.title)>{words.remove}</button>

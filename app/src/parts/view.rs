@@ -186,8 +186,21 @@ pub enum Trouble {
         /// The folder.
         folder: String,
     },
+    /// Neither a repository nor an absolute path.
+    Source {
+        /// The field.
+        field: String,
+        /// The value.
+        value: String,
+    },
     /// A flag that a page may not give to a process.
     Uncontained(String),
+    /// A flag that it may give, with a value that it may not.
+    UncontainedValue(String),
+    /// A dangerous flag that stands in the file, with another value.
+    Standing(String),
+    /// A field that may not change while `--trust-remote-code` stands.
+    Trusted(String),
     /// vLLM knows no such flag.
     UnknownFlag {
         /// The flag.
@@ -234,14 +247,20 @@ impl Trouble {
     /// The field that it is about.
     pub fn field(&self) -> Option<&str> {
         match self {
-            Self::Value { field, .. } | Self::Folder { field, .. } | Self::Words { field, .. } => Some(field),
-            Self::ReadOnly(field) => Some(field),
+            Self::Value { field, .. }
+            | Self::Folder { field, .. }
+            | Self::Source { field, .. }
+            | Self::Words { field, .. }
+            | Self::ReadOnly(field)
+            | Self::Trusted(field) => Some(field),
             Self::UnknownFlag { .. }
             | Self::Owned { .. }
             | Self::NoValue(_)
             | Self::ValueNotTaken(_)
             | Self::OnlyPrints(_)
             | Self::Uncontained(_)
+            | Self::UncontainedValue(_)
+            | Self::Standing(_)
             | Self::Stray(_) => Some("args"),
             Self::PortOf { .. } => Some("VLLM_API_URL"),
             Self::NoSuchGpu(_) => Some("CUDA_VISIBLE_DEVICES"),

@@ -67,7 +67,7 @@ words! {
     Level { "debug" Debug, "info" Info, "warning" Warning, "error" Error, "other" Other }
     LineKind {
         "none" None, "trace" Trace, "probe" Probe, "banner" Banner, "route" Route, "stats" Stats, "bar" Bar,
-        "access" Access, "request" Request,
+        "access" Access, "request" Request, "cut" Cut,
     }
     LogTroubleKind { "full" Full, "read-only" ReadOnly, "locked" Locked, "damaged" Damaged, "gone" Gone, "failed" Failed }
     Stream { "stdout" Stdout, "stderr" Stderr }

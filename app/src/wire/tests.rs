@@ -459,6 +459,9 @@ fn the_small_events() {
     survives(ServiceRemoved { name: name.clone() });
     survives(Gap { run: 1, after: 2, count: None });
     survives(Gap { run: 1, after: 2, count: Some(3) });
+    for kind in LineKind::ALL {
+        survives(Line { kind, ..line(Level::Info, "a line of any kind") });
+    }
     survives(Progress { run: 1, stream: Stream::Stderr, text: "\r 5%|█".into() });
     survives(RunOpened { service: name.clone(), run: 2, started: T, previous: Some(1) });
     survives(RunOpened { service: name, run: 2, started: T, previous: None });

@@ -15,9 +15,12 @@ const ATTACK_TRIES: u64 = 2;
 const HOUR_MS: i64 = 3_600_000;
 /// Entries of each table at most; then what is oldest goes.
 const MOST: usize = 10_000;
-/// Refusals of strangers that are written down at once, and how long it takes until there is one more.
+/// Refusals that are written down at once, and how long it takes until there is one more.
 const NOTES: u64 = 100;
 const NOTE_MS: u64 = 1_000;
+/// Changes of one account at once, and how long it takes until there is one more: more than people make.
+const CHANGES: u64 = 120;
+const CHANGE_MS: u64 = 500;
 
 /// What was used up, and when it was looked at.
 #[derive(Clone, Copy, Debug)]
@@ -51,8 +54,10 @@ pub struct Limits {
     devices: HashMap<[u8; 32], Bucket>,
     /// When strangers failed for a name, the last ones.
     failures: HashMap<String, Vec<Timestamp>>,
-    /// Refusals that were written down, and how many were not: of strangers together, and of each name.
+    /// Refusals that were written down, and how many were not: of strangers together, and of each account.
     notes: HashMap<String, (Bucket, u64)>,
+    /// Changes by accounts.
+    changes: HashMap<String, Bucket>,
 }
 
 impl Limits {
@@ -93,14 +98,16 @@ impl Limits {
         take(&mut self.devices, of, TRIES, now)
     }
 
-    /// A password was wrong.
-    pub fn failed(&mut self, name: &str, now: Timestamp) {
+    /// A password was wrong. Whether that was counted: beyond an attack's number it is not.
+    pub fn failed(&mut self, name: &str, now: Timestamp) -> bool {
         make_room(&mut self.failures, |at| at.last().copied());
         let at = self.failures.entry(key(name)).or_default();
         at.retain(|at| now.apart(*at) < HOUR_MS.unsigned_abs());
-        if at.len() < ATTACK {
+        let counts = at.len() < ATTACK;
+        if counts {
             at.push(now);
         }
+        counts
     }
 
     /// The password that was counted as wrong was right.
@@ -110,7 +117,16 @@ impl Limits {
         }
     }
 
-    /// Whether one more refusal is written down, of strangers (an empty name) or of somebody: how many before it were not.
+    /// One change by an account. How many seconds to wait otherwise.
+    pub fn try_change(&mut self, who: &str, now: Timestamp) -> Result<(), u64> {
+        if !self.changes.contains_key(who) {
+            make_room(&mut self.changes, |bucket| Some(bucket.at));
+        }
+        let bucket = self.changes.entry(who.to_owned()).or_insert(Bucket { used_ms: 0, at: now });
+        bucket.take(CHANGES, CHANGE_MS, now).map_err(|ms| ms.div_ceil(1000))
+    }
+
+    /// Whether one more refusal is written down, of strangers (an empty name) or of an account: how many before it were not.
     pub fn try_note(&mut self, who: &str, now: Timestamp) -> Option<u64> {
         if !self.notes.contains_key(who) {
             make_room(&mut self.notes, |(bucket, _)| Some(bucket.at));

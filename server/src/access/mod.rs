@@ -9,7 +9,7 @@ mod secret;
 
 pub use command::command;
 
-use crate::store::{Account, NewSession, SessionRow, Store, StoreTrouble, TokenRow};
+use crate::store::{Account, AuditClass, NewSession, SessionRow, Store, StoreTrouble, TokenRow};
 use app::api::{AuditRow, Caller, Refused, Role};
 use app::model::Timestamp;
 use limits::Limits;
@@ -33,6 +33,8 @@ const PASSWORD_MOST: usize = 512;
 const WAITING: usize = 16;
 /// How long a password may wait.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a wrong set-up code is answered later.
+const WRONG_CODE: Duration = Duration::from_millis(200);
 /// API tokens begin so: they are found in places where they should not be.
 const TOKEN_PREFIX: &str = "services_";
 /// Streams of one account at most; and of all where nobody signs in.
@@ -109,6 +111,8 @@ pub struct Access {
     /// Those that wait, of each.
     waiting: [Arc<Semaphore>; 2],
     changed: watch::Sender<u64>,
+    /// Streams of all accounts together at most.
+    most_streams: usize,
     /// Streams that are open, by name.
     streams: Mutex<HashMap<String, usize>>,
     /// Sessions that were ended and are still in a store that could not be written.
@@ -150,6 +154,7 @@ impl Access {
             turns: [1; 2].map(|places| Arc::new(Semaphore::new(places))),
             waiting: [WAITING; 2].map(|places| Arc::new(Semaphore::new(places))),
             changed: watch::Sender::new(0),
+            most_streams: usize::MAX,
             streams: Mutex::default(),
             ended: Mutex::default(),
         };
@@ -224,12 +229,23 @@ impl Access {
         Some(Guest { caller, account, session, key })
     }
 
-    /// A place for one more stream; none where somebody has too many.
-    pub fn stream(self: &Arc<Self>, who: &str) -> Option<Stream> {
-        let most = if self.open { MOST_STREAMS_OPEN } else { MOST_STREAMS };
+    /// The same with at most so many streams of all accounts together.
+    pub fn with_streams(self, most: usize) -> Self {
+        Self { most_streams: most, ..self }
+    }
+
+    /// A place for one more stream; none where somebody has too many, or all together have.
+    pub fn stream(self: &Arc<Self>, caller: &Caller) -> Option<Stream> {
+        let most = if self.open { MOST_STREAMS_OPEN } else { MOST_STREAMS.min(self.most_streams / 2) };
         // All tokens of an account share its places.
-        let who = who.split('/').next().unwrap_or(who);
+        let who = caller.account();
+        // A part is for administrators, whoever else looks.
+        let kept = if caller.role == Some(Role::Admin) { 0 } else { self.most_streams / 4 };
         let mut streams = self.streams();
+        let all: usize = streams.values().sum();
+        if all >= self.most_streams - kept {
+            return None;
+        }
         let count = streams.entry(who.to_owned()).or_default();
         if *count >= most {
             return None;
@@ -253,10 +269,13 @@ impl Access {
         if !self.needs_setup() {
             return Err(Refused::Done);
         }
-        self.limits().try_address(from.ip, now).map_err(Refused::Wait)?;
         let same = |known: &String| hash_of(&bare(known)) == hash_of(&bare(code));
-        if !self.code().as_ref().is_some_and(same) {
-            return Err(Refused::Code);
+        let right = self.code().as_ref().is_some_and(same);
+        // The right code always counts: whoever else is on this machine could lock its owner out, and 80 bits are not guessed.
+        if !right {
+            let wait = self.limits().try_address(from.ip, now).map_err(Refused::Wait);
+            tokio::time::sleep(WRONG_CODE).await;
+            return wait.and(Err(Refused::Code));
         }
         let hash = self.hashed(name, password).await?;
         match self.store.add_account(name, Role::Admin, &hash, now, true) {
@@ -304,9 +323,16 @@ impl Access {
         let known = known.map(|(_, device)| device);
         self.limits().try_sign_in(from.ip, known, name, now).map_err(Refused::Wait)?;
         // Counted before it is looked at: who hangs up meanwhile has tried, too.
-        self.limits().failed(name, now);
-        let right =
-            self.is_right(account.as_ref().map(|a| a.password.clone()), password, known.is_some()).await?;
+        let counted = self.limits().failed(name, now);
+        let stored = account.as_ref().map(|a| a.password.clone());
+        let Some(right) = self.is_right(stored, password, known.is_some()).await? else {
+            // Nobody knows whether it was right: it does not count as wrong.
+            self.limits().forgive(from.ip, known);
+            if counted {
+                self.limits().succeeded(name);
+            }
+            return Err(Refused::Busy);
+        };
         match account.filter(|_| right) {
             Some(account) => {
                 self.limits().forgive(from.ip, known);
@@ -319,7 +345,13 @@ impl Access {
 
     /// Looks at a password, when it is its turn. Strangers may fill their own queue, not that of those who were here before.
     /// An unknown name takes as long as a known one, and whoever hangs up still has their turn.
-    async fn is_right(&self, stored: Option<String>, given: &str, known: bool) -> Result<bool, Refused> {
+    /// `None` where the system had no memory to look at it.
+    async fn is_right(
+        &self,
+        stored: Option<String>,
+        given: &str,
+        known: bool,
+    ) -> Result<Option<bool>, Refused> {
         let [waiting, turns] = [&self.waiting, &self.turns].map(|of| of[usize::from(known)].clone());
         let place = waiting.try_acquire_owned().map_err(|_| Refused::Busy)?;
         let turn = tokio::time::timeout(PATIENCE, turns.acquire_owned());
@@ -330,7 +362,7 @@ impl Access {
             drop((turn, place));
             right
         });
-        Ok(looked.await.unwrap_or(false))
+        Ok(looked.await.ok().flatten())
     }
 
     fn enter(&self, account: &Account, from: Visitor<'_>, now: Timestamp) -> Result<Entry, Refused> {
@@ -350,10 +382,9 @@ impl Access {
     }
 
     /// Ends the session of a cookie, if there is one.
-    pub fn sign_out(&self, session: &str) {
-        if let Some((session, _)) = self.store.session_of(&hash_of(session)) {
-            self.end_session(session.id, None);
-        }
+    pub fn sign_out(&self, session: &str) -> bool {
+        let known = self.store.session_of(&hash_of(session));
+        known.is_some_and(|(session, _)| self.end_session(session.id, None))
     }
 
     /// Ends a session; `account` must be its owner's where it is given.
@@ -473,8 +504,10 @@ impl Access {
             .try_own(hash_of(&format!("own password of {name}")), Timestamp::now())
             .map_err(Refused::Wait)?;
         let account = self.account(name)?;
-        if !self.is_right(Some(account.password), old, true).await? {
-            return Err(Refused::Wrong);
+        match self.is_right(Some(account.password), old, true).await? {
+            Some(true) => {}
+            Some(false) => return Err(Refused::Wrong),
+            None => return Err(Refused::Busy),
         }
         self.set_password(name, new, keep, tokens).await
     }
@@ -526,11 +559,24 @@ impl Access {
         removed.ok_or(Refused::Store)?.ok_or(Refused::Unknown)
     }
 
+    /// Whether somebody may change something now: those who do not administer have a rate, so that all that is done is in
+    /// the audit and stays there for long.
+    ///
+    /// # Errors
+    /// After how many seconds.
+    pub fn may_change(&self, caller: &Caller, now: Timestamp) -> Result<(), u64> {
+        match caller.role {
+            None | Some(Role::Admin) => Ok(()),
+            Some(_) => self.limits().try_change(caller.account(), now),
+        }
+    }
+
     /// Writes something into the audit. What is refused has a bound, of strangers together and of each account: the rest is
     /// counted.
     pub fn note(&self, mut entry: AuditRow) {
-        if entry.result != "done" {
-            let who = if entry.role.is_empty() { "" } else { entry.who.as_str() };
+        if AuditClass::of(&entry) == AuditClass::Refused {
+            let account = entry.who.split('/').next().unwrap_or_default();
+            let who = if entry.role.is_empty() { "" } else { account };
             match self.limits().try_note(who, entry.at) {
                 None => return,
                 Some(0) => {}

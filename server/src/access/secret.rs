@@ -1,7 +1,7 @@
 //! What nobody can guess: passwords by argon2id, random tokens, the set-up code.
 
 use argon2::Argon2;
-use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use argon2::password_hash::{Error, PasswordHasher, PasswordVerifier};
 use sha2::{Digest, Sha256};
 
 /// A password that nobody has: looked at where a name is unknown, so that this takes as long.
@@ -19,10 +19,20 @@ pub fn password_hash(password: &str) -> Option<String> {
     Argon2::default().hash_password(password.as_bytes()).ok().map(|hash| hash.to_string())
 }
 
-/// Whether it is the password; without a hash never, after the same time.
-pub fn is_password(hash: Option<&str>, password: &str) -> bool {
-    let right = Argon2::default().verify_password(password.as_bytes(), hash.unwrap_or(NOBODYS)).is_ok();
-    right && hash.is_some()
+/// Whether it is the password; without a hash never, after the same time. `None` where it could not be looked at: the system
+/// has no memory for it.
+pub fn is_password(hash: Option<&str>, password: &str) -> Option<bool> {
+    let answer = Argon2::default().verify_password(password.as_bytes(), hash.unwrap_or(NOBODYS));
+    is_right(answer).map(|right| right && hash.is_some())
+}
+
+/// What an answer of the library says of a password.
+const fn is_right(answer: Result<(), Error>) -> Option<bool> {
+    match answer {
+        Ok(()) => Some(true),
+        Err(Error::OutOfMemory | Error::Internal) => None,
+        Err(_) => Some(false),
+    }
 }
 
 /// 256 bits as 64 hexadecimal digits.
@@ -49,10 +59,11 @@ mod tests {
     fn a_password_is_known_by_its_hash_alone() {
         let hash = password_hash("correct horse battery").expect("hashed");
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
-        assert!(is_password(Some(&hash), "correct horse battery"));
-        assert!(!is_password(Some(&hash), "correct horse batterx"));
-        assert!(!is_password(Some("garbage"), "correct horse battery"));
-        assert!(!is_password(None, "correct horse battery"));
+        assert_eq!(is_password(Some(&hash), "correct horse battery"), Some(true));
+        assert_eq!(is_password(Some(&hash), "correct horse batterx"), Some(false));
+        assert_eq!(is_password(Some("garbage"), "correct horse battery"), Some(false));
+        assert_eq!(is_password(None, "correct horse battery"), Some(false));
+        assert_eq!(is_right(Err(Error::OutOfMemory)), None, "not looked at");
         assert_ne!(password_hash("correct horse battery"), Some(hash), "salted");
     }
 

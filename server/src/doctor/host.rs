@@ -35,6 +35,11 @@ fn writable(check: &'static str, folder: &Path) -> Finding {
         return Finding::error(check, format!("{} is no folder", there.display()), advice);
     }
     match access(there, Access::WRITE_OK | Access::EXEC_OK) {
+        Ok(()) if is_full(there) => Finding::error(
+            check,
+            format!("{} is on a disk without room: nothing can be written", there.display()),
+            "Delete what is not needed on it.",
+        ),
         Ok(()) if there == folder => Finding::ok(check, format!("{shown} can be written")),
         Ok(()) => Finding::ok(check, format!("{shown} is not there yet and can be made")),
         Err(rustix::io::Errno::ROFS) => Finding::error(
@@ -46,6 +51,15 @@ fn writable(check: &'static str, folder: &Path) -> Finding {
             Finding::error(check, format!("{} cannot be written: {error}", there.display()), advice)
         }
     }
+}
+
+/// Whether the disk of a folder has no block or no file left for this user.
+pub(super) fn is_full(folder: &Path) -> bool {
+    let Ok(disk) = rustix::fs::statvfs(folder) else { return false };
+    let root = rustix::process::geteuid().is_root();
+    let blocks = if root { disk.f_bfree } else { disk.f_bavail };
+    let files = if root { disk.f_ffree } else { disk.f_favail };
+    blocks == 0 || disk.f_files > 0 && files == 0
 }
 
 fn room(free: u64, size: u64, folder: &Path) -> Finding {

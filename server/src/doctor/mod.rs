@@ -107,6 +107,7 @@ fn examine(sources: &Sources, assets: &Result<PathBuf, String>) -> Vec<Finding> 
             findings.push(Finding::ok("settings", format!("{} can be read", setup::shown(config))));
         }
         findings.extend(setup::secrets(config, sources));
+        findings.extend(setup::exposures(config));
         findings.push(setup::running(&config.dashboard.state_dir.value));
         findings.extend(host::disk(config));
         findings.extend(store::store(&config.dashboard.state_dir.value));

@@ -39,6 +39,14 @@ pub fn secrets(config: &Config, sources: &Sources) -> Option<Finding> {
     })
 }
 
+/// Who else may change what the dashboard relies on.
+pub fn exposures(config: &Config) -> Vec<Finding> {
+    let paths = [&config.dashboard.state_dir.value, &config.dashboard.config.value];
+    let told = paths.into_iter().filter_map(|path| crate::settings::exposed(path));
+    let advice = "Whoever may change it decides what Services runs.";
+    told.map(|what| Finding::warning("owner", what, advice)).collect()
+}
+
 /// Who holds the state folder.
 pub fn holder(state_dir: &Path) -> Option<u32> {
     let inode = std::fs::metadata(state_dir.join("lock")).ok()?.ino();

@@ -1,5 +1,6 @@
 //! What the dashboard remembers: whether the file is whole, and whether it can be written.
 
+use super::host::is_full;
 use super::{Finding, setup};
 use crate::store::{MARKER, StoreTrouble};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
@@ -26,6 +27,7 @@ pub fn store(state_dir: &Path) -> Option<Finding> {
         return bad(StoreTrouble::Gone);
     }
     match look(&file) {
+        Ok(None) if is_full(state_dir) => bad(StoreTrouble::Full),
         Ok(None) => Some(Finding::ok(check, format!("{} is whole and can be written", file.display()))),
         Ok(Some(said)) => {
             let what = format!("{}: it is damaged ({})", file.display(), said.replace('\n', " "));
@@ -38,6 +40,8 @@ pub fn store(state_dir: &Path) -> Option<Finding> {
                 bad(StoreTrouble::ReadOnly)
             }
             Some(ErrorCode::DiskFull) => bad(StoreTrouble::Full),
+            // It cannot even be read then: what goes with the file does not fit beside it.
+            _ if is_full(state_dir) => bad(StoreTrouble::Full),
             _ => Some(Finding::error(
                 check,
                 format!("{}: {error}", file.display()),

@@ -4,8 +4,8 @@ use super::columns::Line;
 use super::retention;
 use super::writer::RunWriter;
 use super::{History, Tally};
-use crate::logs::{Decoder, Feed, Mark};
-use app::model::{ServiceName, Timestamp};
+use crate::logs::{Decoder, Feed, Mark, Recorded};
+use app::model::{LogPosition, ServiceName, Timestamp};
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -39,6 +39,7 @@ impl Keeper {
         saved: impl Fn(&Mark) + Send + 'static,
     ) -> Self {
         let stop = CancellationToken::new();
+        feed.record(Recorded::NotYet);
         let tally = history.tally(&service);
         let work = Work {
             tally,
@@ -72,11 +73,12 @@ async fn keep(mut work: Work, stop: CancellationToken) {
     loop {
         news.mark_unchanged();
         let last = stop.is_cancelled();
-        let (history, service) = (work.history.clone(), work.service.clone());
+        let (history, service, feed) = (work.history.clone(), work.service.clone(), work.feed.clone());
         work = match tokio::task::spawn_blocking(move || work.step(last)).await {
             Ok(back) => back,
             Err(error) => {
                 // A runtime that ends does not carry it out; anything else is a defect of ours, and told.
+                feed.record(Recorded::Nowhere);
                 if error.is_panic() {
                     tracing::error!(%service, "its log is written no more: the writer failed");
                     history.note(&service, Some(&io::Error::other("the writer failed")));
@@ -85,6 +87,7 @@ async fn keep(mut work: Work, stop: CancellationToken) {
             }
         };
         if last {
+            work.feed.record(Recorded::Nowhere);
             history.note(&service, None);
             return;
         }
@@ -154,6 +157,12 @@ impl Work {
             Err(error) => self.history.note(&self.service, Some(error)),
         }
         self.failing = result.is_err();
+        let place = self.at.as_ref().map(|at| LogPosition { run: at.run, seq: at.writer.last() });
+        self.feed.record(match place {
+            _ if self.failing => Recorded::Nowhere,
+            Some(place) => Recorded::UpTo(place),
+            None => Recorded::NotYet,
+        });
         self
     }
 

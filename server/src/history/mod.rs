@@ -23,7 +23,9 @@ pub use filter::{Filter, MOST_QUERY, Query};
 pub use keeper::Keeper;
 pub use retention::{Bounds, KeptRun, floor, free_bytes, scarce};
 pub use search::{Answer, BINS, Hit, OwnLine, Search};
-pub use view::{Anchor, Direction, Selection, View, write_json_line, write_line, write_text};
+pub use view::{
+    Anchor, Direction, Selection, View, write_json_line, write_line, write_shown_line, write_text,
+};
 pub use writer::RunWriter;
 
 use crate::logs::Feed;
@@ -34,20 +36,18 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::{Semaphore, watch};
-
-/// Searches and downloads that read at the same time; more wait their turn.
-const SCANS: usize = 4;
+use tokio::sync::watch;
 
 /// The runs of all services.
 pub struct History {
     root: PathBuf,
+    /// Where processes keep what they write, as it comes: a folder for each service, in it one for each start.
+    raw: Vec<PathBuf>,
     bounds: Bounds,
     indexes: Indexes,
     /// What keeps lines from being written, per service.
     troubles: Mutex<BTreeMap<ServiceName, LogTrouble>>,
     trouble: watch::Sender<Option<LogTrouble>>,
-    scans: Arc<Semaphore>,
     /// What was written, per service.
     tallies: Mutex<BTreeMap<ServiceName, Arc<Tally>>>,
     /// Bytes on disk per service, as they were counted last.
@@ -66,13 +66,18 @@ pub struct Tally {
 impl History {
     /// The runs below this folder, which is made when there is something to write.
     pub fn new(root: PathBuf, bounds: Bounds) -> Arc<Self> {
+        Self::with_raw(root, Vec::new(), bounds)
+    }
+
+    /// The same beside what processes write as it comes, which counts, too.
+    pub fn with_raw(root: PathBuf, raw: Vec<PathBuf>, bounds: Bounds) -> Arc<Self> {
         Arc::new(Self {
             root,
+            raw,
             bounds,
             indexes: Indexes::default(),
             troubles: Mutex::default(),
             trouble: watch::Sender::new(None),
-            scans: Arc::new(Semaphore::new(SCANS)),
             tallies: Mutex::default(),
             bytes: Mutex::default(),
         })
@@ -123,12 +128,6 @@ impl History {
                 None => Err(error),
             }
         })
-    }
-
-    /// A place among those who read much; `None` when none becomes free in time.
-    pub async fn may_scan(&self) -> Option<tokio::sync::OwnedSemaphorePermit> {
-        let wait = std::time::Duration::from_secs(10);
-        tokio::time::timeout(wait, self.scans.clone().acquire_owned()).await.ok()?.ok()
     }
 
     /// What keeps lines from being written now, and when it changes.

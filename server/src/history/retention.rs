@@ -22,6 +22,26 @@ pub struct Bounds {
 /// Most that is kept where nobody said anything.
 const DEFAULT_TOTAL: u64 = 20 << 30;
 
+impl Bounds {
+    /// Bytes of all services, and of one, on a disk of this size.
+    fn on(&self, size: u64) -> (u64, u64) {
+        let total = self.total.unwrap_or_else(|| DEFAULT_TOTAL.min(size / 10));
+        (total, self.service.unwrap_or(total / 2))
+    }
+
+    /// Bytes of what one start of a process writes, as it comes, on the disk of this folder. The last two starts are there:
+    /// they take a quarter of what the service may have at most, and of so many services together half of the total.
+    fn raw(&self, folder: &Path, services: u64) -> u64 {
+        let size = free_bytes(folder).map_or(u64::MAX, |(_, size)| size);
+        let (total, service) = self.on(size);
+        (service / 8).min(total / 4 / services.max(1)).clamp(LEAST_RAW, MOST_RAW)
+    }
+}
+
+/// Least and most of what one start of a process may write.
+const LEAST_RAW: u64 = 1 << 20;
+const MOST_RAW: u64 = 512 << 20;
+
 /// A run on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeptRun {
@@ -79,8 +99,12 @@ impl History {
             .map(|name| (name.clone(), self.kept(&name)))
             .collect();
         let size = free_bytes(&self.root).map_or(u64::MAX, |(_, size)| size);
-        let total = self.bounds.total.unwrap_or_else(|| DEFAULT_TOTAL.min(size / 10));
-        let per_service = self.bounds.service.unwrap_or(total / 2);
+        let (total, per_service) = self.bounds.on(size);
+        let raw = self.raw_bytes();
+        // Whatever else is there, some of the log itself stays.
+        let total = total.saturating_sub(raw.values().sum()).max(total / 4);
+        let per_service =
+            |name: &str| per_service.saturating_sub(raw.get(name).copied().unwrap_or(0)).max(per_service / 4);
         let mut gone = Vec::new();
         let mut delete = |service: &str, runs: &mut Vec<KeptRun>| {
             let run = runs.remove(0);
@@ -97,7 +121,9 @@ impl History {
             let too_old = |run: &KeptRun| {
                 self.bounds.days > 0 && now.duration_since(run.changed).is_ok_and(|age| age > oldest_age)
             };
-            while runs.len() > 2 && (runs.first().is_some_and(too_old) || bytes_of(runs) > per_service) {
+            while runs.len() > 2
+                && (runs.first().is_some_and(too_old) || bytes_of(runs) > per_service(service))
+            {
                 delete(service, runs);
             }
         }
@@ -111,7 +137,7 @@ impl History {
         }
         // The last two runs alone are too much: they lose their oldest lines, the earlier run first.
         for (service, runs) in &mut kept {
-            let mut over = bytes_of(runs).saturating_sub(per_service);
+            let mut over = bytes_of(runs).saturating_sub(per_service(service));
             for run in runs {
                 let freed = self.shorten(&self.root.join(service).join(run.run.to_string()), over);
                 run.bytes = run.bytes.saturating_sub(freed);
@@ -127,9 +153,33 @@ impl History {
                 over.saturating_sub(self.shorten(&self.root.join(service).join(run.run.to_string()), over));
         }
         // Runs that lost segments were counted before: the next time tells it.
-        *self.bytes.lock().unwrap_or_else(PoisonError::into_inner) =
-            kept.iter().map(|(service, runs)| (service.clone(), bytes_of(runs))).collect();
+        let mut bytes = raw;
+        for (service, runs) in &kept {
+            *bytes.entry(service.clone()).or_default() += bytes_of(runs);
+        }
+        *self.bytes.lock().unwrap_or_else(PoisonError::into_inner) = bytes;
         gone
+    }
+
+    /// Bytes that one start of a process may write as it comes.
+    pub fn raw_limit(&self, services: usize) -> u64 {
+        self.bounds.raw(&self.root, services as u64)
+    }
+
+    /// Bytes of what processes wrote as it came, per service: the runtime bounds it, here it counts.
+    fn raw_bytes(&self) -> BTreeMap<String, u64> {
+        let services = self.raw.iter().filter_map(|root| std::fs::read_dir(root).ok()).flatten().flatten();
+        let named = services.filter_map(|entry| {
+            let name =
+                entry.file_name().into_string().ok().filter(|name| ServiceName::parse(name).is_ok())?;
+            let starts = std::fs::read_dir(entry.path()).ok()?.flatten();
+            Some((name, starts.map(|start| folder_bytes(&start.path())).sum::<u64>()))
+        });
+        let mut bytes = BTreeMap::new();
+        for (name, more) in named {
+            *bytes.entry(name).or_default() += more;
+        }
+        bytes
     }
 
     /// Deletes a run's oldest segments until so much is free; the last one stays. Returns how much was freed.

@@ -435,3 +435,54 @@ async fn gaps_are_kept_where_they_were() {
     assert_eq!(view.gaps, [(10, 7), (20, 0)]);
     assert_eq!(numbers(&view).len(), 20);
 }
+
+/// A reader of a file waits for the disk: what the file has is not lost because it came too fast.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_burst_that_a_file_has_comes_to_the_disk_as_a_whole() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let history = History::new(dir.path().join("logs"), bounds());
+    let feed = feed(Limits::default());
+    feed.open_run(1, Timestamp::from_millis(START_MS));
+    let keeper = Keeper::spawn(history.clone(), name(), feed.clone(), |_| {});
+    // The largest frames that a file has.
+    for frame in 1..=8 {
+        feed.frame((START_MS + frame) * 1_000_000, Stream::Stdout, "\n".repeat(64 << 10).as_bytes());
+        feed.room().await;
+    }
+    feed.flush();
+    keeper.finish().await;
+    let tally = history.tally(&name());
+    assert_eq!((tally.stored.get(), tally.dropped.get()), (8 * (64 << 10), 0));
+    // Where nobody writes to a disk, nobody is waited for.
+    feed.frame(i64::MAX, Stream::Stdout, "\n".repeat(100_000).as_bytes());
+    feed.room().await;
+}
+
+#[test]
+fn what_processes_write_counts_and_has_a_bound() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (logs, raw) = (dir.path().join("logs"), dir.path().join("processes"));
+    let put = |folder: std::path::PathBuf, name: &str, bytes: usize| {
+        std::fs::create_dir_all(&folder).expect("made");
+        std::fs::write(folder.join(name), vec![b'x'; bytes]).expect("written");
+    };
+    for run in 1..=5 {
+        put(logs.join("vllm").join(run.to_string()), "tail", 100_000);
+    }
+    put(raw.join("vllm/1"), "log.000001", 300_000);
+    put(raw.join("other/1"), "log.000001", 50_000);
+    let bounds = Bounds { total: Some(1_000_000), service: Some(550_000), days: 0 };
+    let gone = |history: &History| history.tidy(SystemTime::now()).len();
+    let history = History::with_raw(logs, vec![raw], bounds);
+    assert_eq!(gone(&history), 3, "what is left of the service's share is for two runs");
+    assert_eq!(history.bytes().get("vllm"), Some(&500_000));
+    assert_eq!(history.bytes().get("other"), Some(&50_000));
+    for (service, least, most) in
+        [(Some(16 << 20), 2 << 20, 2 << 20), (None, 1 << 20, 512 << 20), (Some(1), 1 << 20, 1 << 20)]
+    {
+        let history = History::new(dir.path().join("none"), Bounds { total: None, service, days: 0 });
+        let limit = history.raw_limit(1);
+        assert!((least..=most).contains(&limit), "{service:?}: {limit}");
+        assert_eq!(history.raw_limit(1_000_000), 1 << 20, "the least");
+    }
+}

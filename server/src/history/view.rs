@@ -274,9 +274,6 @@ impl View {
     }
 }
 
-/// Bytes of selected lines, from each side: a line may be long.
-const MOST_BYTES: usize = 16 << 20;
-
 /// Which lines of a run, and how many.
 #[derive(Clone, Debug)]
 pub struct Selection {
@@ -303,50 +300,88 @@ pub enum Anchor {
     At(i64),
 }
 
+/// Where selected lines are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stretch {
+    /// Numbers that hold all of them.
+    pub numbers: RangeInclusive<u64>,
+    /// How many of the wanted lines with these numbers, from the first on.
+    pub count: usize,
+}
+
 impl View {
-    /// The selected lines, in order, each as `write` writes it.
-    pub fn select(&self, wanted: &Selection, write: fn(&mut String, &Line<'_>)) -> String {
+    /// Where the selected lines are. Nothing of their text is kept: a line may be long, and there may be many.
+    pub fn pick(&self, wanted: &Selection) -> Stretch {
         let last = wanted.before.map_or(u64::MAX, |before| before.saturating_sub(1));
-        let take = |numbers: RangeInclusive<u64>, direction, limit: usize| {
-            let mut lines = Vec::new();
-            let mut bytes = 0;
+        let seek = |numbers: RangeInclusive<u64>, direction, limit: usize| {
+            let mut found: Vec<u64> = Vec::new();
             if limit > 0 && !numbers.is_empty() {
                 self.visit(numbers, direction, &wanted.filter, |line, _| {
-                    let mut text = String::new();
-                    write(&mut text, line);
-                    bytes += text.len();
-                    lines.push(text);
-                    if lines.len() == limit || bytes > MOST_BYTES {
-                        return ControlFlow::Break(());
-                    }
-                    ControlFlow::Continue(())
+                    found.push(line.seq);
+                    if found.len() == limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
                 });
             }
-            lines
+            found
         };
         let middle = match wanted.at {
             Anchor::End => {
-                let mut lines = take(0..=last, Direction::Backwards, wanted.limit);
-                lines.reverse();
-                return lines.concat();
+                let found = seek(0..=last, Direction::Backwards, wanted.limit);
+                let first = found.last().copied().unwrap_or(u64::MAX);
+                return Stretch { numbers: first..=last, count: found.len() };
             }
             Anchor::After(after) => {
-                return take(after.saturating_add(1)..=last, Direction::Forwards, wanted.limit).concat();
+                return Stretch { numbers: after.saturating_add(1)..=last, count: wanted.limit };
             }
             Anchor::Around(seq) => seq,
             Anchor::At(ms) => self.line_at(ms),
         };
-        let mut behind = take(middle..=last, Direction::Forwards, wanted.limit);
-        let mut before = take(0..=middle.saturating_sub(1).min(last), Direction::Backwards, wanted.limit);
+        let behind = seek(middle..=last, Direction::Forwards, wanted.limit).len();
+        let before = seek(0..=middle.saturating_sub(1).min(last), Direction::Backwards, wanted.limit);
         let half = wanted.limit / 2;
         // What one side has too little of, the other gives.
-        let keep = half.max(wanted.limit.saturating_sub(behind.len())).min(before.len());
-        before.truncate(keep);
-        behind.truncate(wanted.limit - before.len());
-        before.reverse();
-        before.extend(behind);
-        before.concat()
+        let keep = half.max(wanted.limit.saturating_sub(behind)).min(before.len());
+        let first = keep.checked_sub(1).and_then(|at| before.get(at)).copied().unwrap_or(middle);
+        Stretch { numbers: first..=last, count: keep + behind.min(wanted.limit - keep) }
     }
+
+    /// Shows the lines of a stretch, in order, until `see` has seen enough.
+    pub fn read_stretch(
+        &self,
+        stretch: &Stretch,
+        filter: &Filter,
+        mut see: impl FnMut(&Line<'_>) -> ControlFlow<()>,
+    ) {
+        let mut left = stretch.count;
+        if left == 0 {
+            return;
+        }
+        self.visit(stretch.numbers.clone(), Direction::Forwards, filter, |line, _| {
+            left -= 1;
+            see(line)?;
+            if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+    }
+
+    /// The selected lines, in order, each as `write` writes it: for few lines, since all are in memory.
+    pub fn select(&self, wanted: &Selection, write: impl Fn(&mut String, &Line<'_>)) -> String {
+        let mut out = String::new();
+        self.read_stretch(&self.pick(wanted), &wanted.filter, |line| {
+            write(&mut out, line);
+            ControlFlow::Continue(())
+        });
+        out
+    }
+}
+
+/// Appends a line's JSON array as viewers get it, and a line end: what is very long is cut.
+pub fn write_shown_line(out: &mut String, line: &Line<'_>) {
+    let from = out.len();
+    write_line(out, line);
+    if let Some(cut) = crate::logs::shown(out.get(from..).unwrap_or_default()) {
+        out.truncate(from);
+        out.push_str(&cut);
+    }
+    out.push('\n');
 }
 
 /// Appends a line's JSON array as the wire has it.

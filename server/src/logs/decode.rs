@@ -1,6 +1,6 @@
 //! A stored line's JSON, taken apart again. It reads what [`super::encode`] writes and nothing else.
 
-use app::model::{Level, LineKind, Stream, Timestamp};
+use app::model::{Level, Line, LineKind, Stream, Timestamp};
 use std::borrow::Cow;
 
 /// A stored line's parts; source and text still quoted and escaped.
@@ -41,6 +41,18 @@ impl<'a> Fields<'a> {
             .map_or((rest, LineKind::None), |(spans, kind)| (spans, kind.parse().unwrap_or_default()));
         (if spans == "[]" { "" } else { spans }, kind)
     }
+}
+
+/// Bytes of a line that viewers get at once; all of it is in the log.
+pub const SHOWN_BYTES: usize = 8 << 10;
+
+/// A stored line as viewers get it, where it is longer than that: cut, with its length behind it, and of a kind that says so.
+pub fn shown(json: &str) -> Option<String> {
+    if json.len() <= SHOWN_BYTES {
+        return None;
+    }
+    let mut line: Line = serde_json::from_str(json).ok()?;
+    line.cut(SHOWN_BYTES).then(|| serde_json::to_string(&line).ok())?
 }
 
 /// Where the JSON string that `json` begins with is over, its quotes included.
@@ -121,7 +133,7 @@ impl Decoder {
 mod tests {
     use super::super::encode::{Encoder, LineView};
     use super::*;
-    use app::model::{Line, Span};
+    use app::model::Span;
     use proptest::prelude::*;
 
     proptest! {

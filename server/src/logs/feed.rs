@@ -8,8 +8,9 @@ use super::split::LINE_LIMIT;
 use super::writer::{Observer, Writer};
 use crate::runtime::FramePosition;
 use crate::vitals::Counter;
-use app::model::{LevelCounts, LogSummary, ServiceName, Stream, Timestamp};
+use app::model::{LevelCounts, LogPosition, LogSummary, ServiceName, Stream, Timestamp};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// How much a feed keeps.
@@ -30,6 +31,20 @@ impl Default for Limits {
     fn default() -> Self {
         Self { line_bytes: LINE_LIMIT, run_bytes: 36 << 20, previous_bytes: 12 << 20, keep_lines: 100_000 }
     }
+}
+
+/// For so long the disk may take nothing before reading goes on without it.
+const STALLED: Duration = Duration::from_secs(5);
+
+/// How far the log is written to disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    /// Nobody writes it, now or any more.
+    Nowhere,
+    /// Somebody does, and has not begun.
+    NotYet,
+    /// Up to this line.
+    UpTo(LogPosition),
 }
 
 /// A place in a run between two lines, and between two frames of its runtime.
@@ -54,6 +69,10 @@ pub struct Feed {
     runs: Mutex<Runs>,
     chain: Mutex<Chain>,
     version: watch::Sender<u64>,
+    /// Up to where the current run is on disk.
+    recorded: watch::Sender<Recorded>,
+    /// Where the writer was when it was waited for in vain.
+    stalled: Mutex<Option<Recorded>>,
     /// Lines that came.
     lines: Counter,
     /// Lines that are known to be missing.
@@ -69,6 +88,8 @@ impl Feed {
             runs: Mutex::default(),
             chain: Mutex::default(),
             version: watch::Sender::new(0),
+            recorded: watch::Sender::new(Recorded::Nowhere),
+            stalled: Mutex::default(),
             lines: Counter::default(),
             missing: Counter::default(),
         }
@@ -158,6 +179,47 @@ impl Feed {
             }
         });
         writer.dirty |= self.store(&mut writer.lines.staged);
+    }
+
+    /// Says up to where the current run is on disk.
+    pub fn record(&self, up_to: Recorded) {
+        self.recorded.send_replace(up_to);
+    }
+
+    /// Until the lines that are not on disk yet are few enough to stay in memory, where somebody writes them and gets on
+    /// with it. After a wait in vain nobody waits again until something is written.
+    pub async fn room(&self) {
+        let mut recorded = self.recorded.subscribe();
+        loop {
+            let now = *recorded.borrow_and_update();
+            if now == Recorded::Nowhere || *self.stalled() == Some(now) || self.fits(now) {
+                return;
+            }
+            // Somebody waits: what was stored is not held back until the end of the read.
+            self.publish();
+            if !matches!(tokio::time::timeout(STALLED, recorded.changed()).await, Ok(Ok(()))) {
+                tracing::warn!("the log on disk does not get on; reading goes on without it");
+                *self.stalled() = Some(now);
+                return;
+            }
+        }
+    }
+
+    /// Whether what is not on disk stays in memory even if as much comes again as one frame can bring.
+    fn fits(&self, recorded: Recorded) -> bool {
+        let runs = self.runs();
+        let Some(run) = &runs.current else { return true };
+        let seq = match recorded {
+            Recorded::UpTo(place) if place.run == run.number => place.seq,
+            // The writer has not come to this run: all of it waits.
+            _ => 0,
+        };
+        let lines = run.ring.last().saturating_sub(seq);
+        lines < self.limits.keep_lines / 4 && run.ring.bytes_behind(seq) < self.limits.run_bytes / 2
+    }
+
+    fn stalled(&self) -> MutexGuard<'_, Option<Recorded>> {
+        self.stalled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells viewers what came since the last time: once per read, not per line.

@@ -28,9 +28,9 @@ mod tests;
 
 pub use ansi::Cleaner;
 pub use cursor::{Batch, Cursor, GapNote, Take};
-pub use decode::{Decoder, LineParts};
+pub use decode::{Decoder, LineParts, shown};
 pub use encode::{LineView, push_stored};
-pub use feed::{Feed, Limits, Mark};
+pub use feed::{Feed, Limits, Mark, Recorded};
 pub use json_line::JsonLine;
 pub use level::{
     Classified, Continuation, Grammar, Text, Traceback, classify as classify_common, fraction, level_word,

@@ -1,6 +1,6 @@
 //! The last lines: those that a page begins with, and those that may say why a run failed.
 
-use super::decode::Fields;
+use super::decode::{Fields, SHOWN_BYTES};
 use super::feed::Feed;
 use super::ring::Stored;
 use app::model::{Level, Line, Stream};
@@ -10,14 +10,17 @@ use std::ops::ControlFlow;
 const EVIDENCE_CHARS: usize = 500;
 
 impl Feed {
-    /// The current run's last `n` lines, in order.
+    /// The current run's last `n` lines as viewers get them, in order.
     pub fn tail(&self, n: usize) -> Vec<Line> {
         let mut lines = Vec::new();
         self.backwards(|line| {
             if lines.len() == n {
                 return ControlFlow::Break(());
             }
-            lines.extend(serde_json::from_str::<Line>(line.json));
+            lines.extend(serde_json::from_str::<Line>(line.json).ok().map(|mut line| {
+                line.cut(SHOWN_BYTES);
+                line
+            }));
             ControlFlow::Continue(())
         });
         lines.reverse();

@@ -3,6 +3,7 @@
 //! A chunk that is full never changes again: readers take it along and copy outside of the lock. The oldest chunks go when
 //! there are too many bytes, or more lines than have to be kept.
 
+use super::decode::{SHOWN_BYTES, shown};
 use super::encode::push_number;
 use app::model::{Level, LevelCounts, Stream};
 use std::collections::VecDeque;
@@ -20,6 +21,8 @@ pub struct Chunk {
     text: String,
     /// Per line: where it is over (28 bits), its level (3 bits), its pipe (1 bit).
     marks: Vec<u32>,
+    /// One of them is longer than viewers are shown.
+    long: bool,
 }
 
 const END_BITS: u32 = 28;
@@ -41,12 +44,14 @@ pub struct Stored<'a> {
 impl Chunk {
     /// An empty chunk whose first line will have this number.
     pub const fn starting_at(first: u64) -> Self {
-        Self { first, text: String::new(), marks: Vec::new() }
+        Self { first, text: String::new(), marks: Vec::new(), long: false }
     }
 
     /// Adds a line: `write` appends its JSON.
     pub fn push(&mut self, level: Level, stream: Stream, write: impl FnOnce(&mut String)) {
+        let from = self.text.len();
         write(&mut self.text);
+        self.long |= self.text.len() - from > SHOWN_BYTES;
         self.text.push(',');
         self.mark(level as u32 | u32::from(stream == Stream::Stderr) << 3);
     }
@@ -90,6 +95,21 @@ impl Chunk {
         self.text.get(from..to).unwrap_or_default()
     }
 
+    /// Appends the lines of these numbers as viewers get them, a comma behind each: what is very long is cut.
+    fn push_shown(&self, lines: RangeInclusive<u64>, out: &mut String) {
+        if !self.long {
+            out.push_str(self.slice(lines));
+            return;
+        }
+        for line in self.lines().filter(|line| lines.contains(&line.seq)) {
+            match shown(line.json) {
+                Some(cut) => out.push_str(&cut),
+                None => out.push_str(line.json),
+            }
+            out.push(',');
+        }
+    }
+
     /// The lines in order.
     pub fn lines(&self) -> impl DoubleEndedIterator<Item = Stored<'_>> + ExactSizeIterator {
         self.marks.iter().enumerate().map(|(index, mark)| {
@@ -111,6 +131,7 @@ impl Chunk {
     /// Empties it for the lines that follow; keeps a chunk's worth of memory.
     pub fn clear(&mut self) {
         self.first = self.end();
+        self.long = false;
         self.text.clear();
         self.text.shrink_to(CHUNK_BYTES);
         self.marks.clear();
@@ -144,15 +165,16 @@ pub struct Slice {
 impl Slice {
     /// `{"run":…,"lines":[…]}`: the lines as the wire has them.
     pub fn join(self, run: u64) -> String {
-        let pieces = || {
-            let full = self.full.iter().map(|(chunk, lines)| chunk.slice(lines.clone()));
-            full.chain(std::iter::once(self.open.as_str()))
-        };
-        let mut json = String::with_capacity(pieces().map(str::len).sum::<usize>() + 48);
+        let full = self.full.iter().map(|(chunk, lines)| match chunk.long {
+            false => chunk.slice(lines.clone()).len(),
+            true => CHUNK_BYTES,
+        });
+        let mut json = String::with_capacity(full.sum::<usize>() + self.open.len() + 48);
         json.push_str("{\"run\":");
         push_number(&mut json, run);
         json.push_str(",\"lines\":[");
-        pieces().for_each(|piece| json.push_str(piece));
+        self.full.iter().for_each(|(chunk, lines)| chunk.push_shown(lines.clone(), &mut json));
+        json.push_str(&self.open);
         json.pop();
         json.push_str("]}");
         json
@@ -211,6 +233,12 @@ impl Ring {
         }
     }
 
+    /// Memory of the chunks that have lines behind this one.
+    pub fn bytes_behind(&self, seq: u64) -> usize {
+        let from = self.full.partition_point(|chunk| chunk.end() <= seq.saturating_add(1));
+        self.full.range(from..).map(|chunk| chunk.memory()).sum::<usize>() + self.open.memory()
+    }
+
     /// Gives up memory, the oldest lines first.
     pub fn shrink(&mut self, max_bytes: usize) {
         self.max_bytes = max_bytes;
@@ -267,7 +295,7 @@ impl Ring {
             && let Some(lines) = fit(&self.open, slice.last + 1, until, &mut room, slice.last < first)
         {
             slice.last = *lines.end();
-            self.open.slice(lines).clone_into(&mut slice.open);
+            self.open.push_shown(lines, &mut slice.open);
         }
         Some(slice)
     }

@@ -9,6 +9,7 @@ pub mod process;
 pub mod systemd;
 
 use app::model::{ContainerFacts, FailureKind, Remnant, Stream, Timestamp, UnreachableReason};
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use std::collections::BTreeMap;
 use tokio::sync::mpsc;
@@ -172,6 +173,11 @@ pub trait FrameSink: Send {
     fn frame(&mut self, time_ns: i64, stream: Stream, bytes: &[u8]);
     /// All that was read at once has been handed over: tell the viewers.
     fn flush(&mut self);
+    /// Until what was handed over is on its way to the disk. For whoever reads a file, which does not run away: what is in
+    /// memory until then has a bound.
+    fn room(&mut self) -> BoxFuture<'_, ()> {
+        std::future::ready(()).boxed()
+    }
 }
 
 /// Why the following of a log ended.
@@ -181,6 +187,8 @@ pub enum FollowEnd {
     Complete,
     /// The connection broke; follow again from the last position.
     Broken,
+    /// What came is no log, and may be none the next time: ask again, but seldom.
+    Garbled,
 }
 
 /// Something outside changed.

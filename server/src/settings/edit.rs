@@ -57,11 +57,7 @@ pub fn changed(before: &str, config: &ServiceConfig, change: &Change) -> Result<
 /// # Errors
 /// [`EditError::File`].
 pub fn text(path: &Path) -> Result<String, EditError> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok(text),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
-        Err(error) => Err(EditError::File(format!("{}: cannot be read: {error}", path.display()))),
-    }
+    super::file::text(path).map(Option::unwrap_or_default).map_err(EditError::File)
 }
 
 /// A file's text with these settings of a service in it.

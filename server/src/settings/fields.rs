@@ -76,10 +76,29 @@ pub enum Wrong {
         /// The folder.
         folder: String,
     },
-    /// An argument that lets code or files of this machine be used by whoever writes here: a process is not contained.
+    /// Neither a repository's name nor an absolute path.
+    Source {
+        /// The field.
+        field: String,
+        /// The value.
+        value: String,
+    },
+    /// An argument that is not on the list of those that the page may give to a process.
     Uncontained {
         /// The flag.
         flag: String,
+        /// The flag is on the list, its value is of another kind.
+        value: bool,
+    },
+    /// The value of a dangerous flag that stands in the file.
+    Standing {
+        /// The flag.
+        flag: String,
+    },
+    /// What is loaded may not change while its code would be run.
+    Trusted {
+        /// The field.
+        field: String,
     },
     /// An argument.
     Argument(cli::Wrong),
@@ -106,12 +125,12 @@ pub fn values(config: &ServiceConfig) -> Values {
         ("VLLM_MODEL_NAME", Some(config.model_name.value.clone())),
         ("CUDA_VISIBLE_DEVICES", Some(config.gpus.value.to_string())),
         ("GPU_MEMORY_UTILIZATION", Some(config.gpu_memory_utilization.value.to_string())),
-        ("VLLM_MODEL", config.model.value.clone()),
+        ("VLLM_MODEL", config.model.value.as_deref().map(crate::redact::hidden)),
         ("--max-model-len", typed.max_model_len),
         ("--quantization", typed.quantization),
         ("--tensor-parallel-size", typed.tensor_parallel_size),
         ("--dtype", typed.dtype),
-        ("--lora-modules", words(&typed.lora_modules)),
+        ("--lora-modules", words(&crate::redact::redact(&typed.lora_modules))),
         (REST, words(&crate::redact::redact(&rest))),
         ("VLLM_IMAGE", Some(config.image.value.to_string())),
         ("HF_HOME", config.hf_home.value.as_ref().map(|p| p.display().to_string())),
@@ -181,7 +200,7 @@ pub fn candidate(
     contained: bool,
     wanted: &Wanted,
 ) -> Result<Candidate, Vec<Wrong>> {
-    let mut wrong = if contained { Vec::new() } else { uncontained(now, wanted) };
+    let mut wrong = Vec::new();
     let current = values(now);
     let mut settings = Vec::new();
     let differs = |name: &str| wanted.values.get(name) != current.get(name);
@@ -191,18 +210,10 @@ pub fn candidate(
             wrong.push(Wrong::ReadOnly { field: name.to_owned() });
             continue;
         }
-        let value = wanted.values.get(name).cloned();
-        if let Some(value) = &value
-            && matches!(name, "VLLM_MODEL" | "HF_HOME")
-            && value.starts_with('/')
-            && !is_let_in(value, folders)
-        {
-            wrong.push(Wrong::Folder { field: name.to_owned(), folder: value.clone() });
-        }
-        settings.push(Setting::Key(key, value));
+        settings.push(Setting::Key(key, wanted.values.get(name).cloned()));
     }
     if FIELDS.iter().any(|(name, key)| key.is_none() && differs(name)) {
-        match arguments(&wanted.values, now, folders) {
+        match arguments(&wanted.values, now) {
             Ok(args) => settings.push(Setting::Args(args)),
             Err(all) => wrong.extend(all),
         }
@@ -227,6 +238,9 @@ pub fn candidate(
     match sources.load_text(&after) {
         Ok(config) => {
             let service = config.services.iter().find(|s| s.name == now.name).cloned();
+            if let Some(service) = &service {
+                wrong.extend(objections(now, service, folders, contained));
+            }
             match service.filter(|_| wrong.is_empty()) {
                 Some(service) => Ok(Candidate { before, after, service, config }),
                 None if wrong.is_empty() => {
@@ -257,22 +271,112 @@ fn of_line(line: &str, service: &app::model::ServiceName) -> Wrong {
     }
 }
 
-/// Flags that are not in the settings yet and would reach beyond a process's own settings.
-fn uncontained(now: &ServiceConfig, wanted: &Wanted) -> Vec<Wrong> {
-    let rest = cli::words(wanted.values.get(REST).map_or("", String::as_str)).unwrap_or_default();
-    let beyond = |args: &[String]| -> Vec<String> {
-        let notes = cli::check(args).notes.into_iter();
-        let beyond = |n: &cli::Noted| {
-            matches!(n.note, cli::Note::LoadsCode | cli::Note::OpensFiles | cli::Note::ReadsSettings)
+/// What a change of settings may not do, whatever it was made by: the form, a pasted command, a remedy. What stands already in
+/// `services.toml` is its owner's, and stays as it is.
+pub fn objections(
+    now: &ServiceConfig,
+    next: &ServiceConfig,
+    folders: &[PathBuf],
+    contained: bool,
+) -> Vec<Wrong> {
+    let mut wrong = Vec::new();
+    let (old, new) = (&now.args.value, &next.args.value);
+    let trusted = cli::trusts_code(old) && cli::trusts_code(new);
+    if next.model.value != now.model.value
+        && let Some(model) = &next.model.value
+    {
+        wrong.extend(not_loadable("VLLM_MODEL", model, folders, contained));
+    }
+    if next.hf_home.value != now.hf_home.value
+        && let Some(home) = next.hf_home.value.as_ref().map(|home| home.display().to_string())
+        && !is_let_in(&home, folders)
+    {
+        wrong.push(Wrong::Folder { field: "HF_HOME".to_owned(), folder: home });
+    }
+    if trusted {
+        let fields = [
+            ("VLLM_MODEL", next.model.value != now.model.value),
+            ("HF_HOME", next.hf_home.value != now.hf_home.value),
+            (REST, cli::code_origins(old) != cli::code_origins(new)),
+        ];
+        let changed = fields.into_iter().filter(|(_, changed)| *changed);
+        wrong.extend(changed.map(|(field, _)| Wrong::Trusted { field: field.to_owned() }));
+    }
+    if old == new {
+        return wrong;
+    }
+    let standing = cli::split(old).0.lora_modules;
+    for module in cli::split(new).0.lora_modules.iter().filter(|module| !standing.contains(module)) {
+        match cli::lora_path(module) {
+            Some(path) => wrong.extend(not_loadable("--lora-modules", &path, folders, contained)),
+            None => wrong.push(Wrong::Value {
+                field: "--lora-modules".to_owned(),
+                allowed: "NAME=PATH or NAME=ORG/REPOSITORY, separated by spaces".to_owned(),
+            }),
+        }
+    }
+    let mut standing = cli::changed_dangers(new, old);
+    if !contained {
+        standing.extend(cli::lost_guards(new, old));
+    }
+    wrong.extend(standing.into_iter().map(|flag| Wrong::Standing { flag }));
+    if !contained {
+        let refused = cli::refused(new, old, &|source, text| may_load(source, text, folders, contained));
+        let refused = refused.into_iter().map(|it| Wrong::Uncontained { flag: it.flag, value: it.value });
+        let known = wrong.clone();
+        // One complaint for each.
+        wrong.extend(refused.filter(|it| match it {
+            Wrong::Uncontained { flag, .. } => !known.iter().any(|k| match k {
+                Wrong::Standing { flag: other } => other == flag,
+                Wrong::Folder { field, .. } | Wrong::Source { field, .. } => field == flag,
+                _ => false,
+            }),
+            _ => true,
+        }));
+    }
+    wrong
+}
+
+/// Whether something may be loaded from here. vLLM takes whatever is a folder for a folder: to a process, which runs where
+/// Services runs, a repository that begins like something there is a relative path.
+fn may_load(source: cli::Source, text: &str, folders: &[PathBuf], contained: bool) -> bool {
+    match source {
+        cli::Source::Folder => is_let_in(text, folders),
+        cli::Source::Repository => {
+            let first = text.split('/').next().unwrap_or(text);
+            contained || !Path::new(first).exists()
+        }
+    }
+}
+
+/// A model or an adapter that is neither a repository nor a folder that is let in.
+fn not_loadable(field: &str, value: &str, folders: &[PathBuf], contained: bool) -> Option<Wrong> {
+    match cli::source(value) {
+        Some(source) if may_load(source, value, folders, contained) => None,
+        Some(cli::Source::Folder) => {
+            Some(Wrong::Folder { field: field.to_owned(), folder: value.to_owned() })
+        }
+        Some(cli::Source::Repository) | None => {
+            Some(Wrong::Source { field: field.to_owned(), value: value.to_owned() })
+        }
+    }
+}
+
+/// Values as they may be shown: what an earlier version kept may have secrets in it.
+pub fn shown(mut values: Values) -> Values {
+    for (name, value) in &mut values {
+        let words =
+            if matches!(name.as_str(), REST | "--lora-modules") { cli::words(value).ok() } else { None };
+        *value = match words {
+            Some(words) => cli::quote(&crate::redact::redact(words)),
+            None => crate::redact::hidden(value),
         };
-        notes.filter(beyond).map(|n| n.flag).collect()
-    };
-    let known = beyond(&now.args.value);
-    beyond(&rest).into_iter().filter(|f| !known.contains(f)).map(|flag| Wrong::Uncontained { flag }).collect()
+    }
+    values
 }
 
 /// The list of arguments that the fields come to.
-fn arguments(values: &Values, now: &ServiceConfig, folders: &[PathBuf]) -> Result<Vec<String>, Vec<Wrong>> {
+fn arguments(values: &Values, now: &ServiceConfig) -> Result<Vec<String>, Vec<Wrong>> {
     let mut wrong = Vec::new();
     let get = |name: &str| values.get(name).cloned();
     let mut list = |name: &str| {
@@ -281,11 +385,15 @@ fn arguments(values: &Values, now: &ServiceConfig, folders: &[PathBuf]) -> Resul
             Vec::new()
         })
     };
-    let (modules, mut rest) = (list("--lora-modules"), list(REST));
-    let hidden_lost = !reveal(&mut rest, &cli::split(&now.args.value).1);
-    if hidden_lost {
-        let allowed = "a hidden value can stay where it is, or be written anew".to_owned();
-        wrong.push(Wrong::Value { field: REST.to_owned(), allowed });
+    let (mut modules, mut rest) = (list("--lora-modules"), list(REST));
+    let (typed, standing) = cli::split(&now.args.value);
+    for (field, words, known) in
+        [(REST, &mut rest, &standing), ("--lora-modules", &mut modules, &typed.lora_modules)]
+    {
+        if !reveal(words, known) {
+            let allowed = "a hidden value can stay where it is, or be written anew".to_owned();
+            wrong.push(Wrong::Value { field: field.to_owned(), allowed });
+        }
     }
     for name in ["--max-model-len", "--tensor-parallel-size"] {
         let Some(value) = values.get(name) else { continue };
@@ -310,20 +418,7 @@ fn arguments(values: &Values, now: &ServiceConfig, folders: &[PathBuf]) -> Resul
             wrong.push(Wrong::Value { field: name.to_owned(), allowed });
         }
     }
-    for module in &modules {
-        let path = cli::lora_path(module);
-        match path {
-            None => wrong.push(Wrong::Value {
-                field: "--lora-modules".to_owned(),
-                allowed: "NAME=PATH or NAME=ORG/REPOSITORY, separated by spaces".to_owned(),
-            }),
-            Some(path) if path.starts_with('/') && !is_let_in(&path, folders) => {
-                wrong.push(Wrong::Folder { field: "--lora-modules".to_owned(), folder: path });
-            }
-            Some(_) => {}
-        }
-    }
-    wrong.extend(cli::check(&rest).wrong.into_iter().map(Wrong::Argument));
+    wrong.extend(cli::check_new(&rest, &standing).wrong.into_iter().map(Wrong::Argument));
     let typed = cli::Typed {
         max_model_len: get("--max-model-len"),
         quantization: get("--quantization"),
@@ -331,7 +426,13 @@ fn arguments(values: &Values, now: &ServiceConfig, folders: &[PathBuf]) -> Resul
         dtype: get("--dtype"),
         lora_modules: modules,
     };
-    if wrong.is_empty() { Ok(cli::join(&typed, &rest)) } else { Err(wrong) }
+    let args = cli::join(&typed, &rest);
+    // Read as vLLM reads the whole, no word of one field has become a part of another.
+    if wrong.is_empty() && cli::split(&args) != (typed, rest) {
+        let allowed = "arguments that stay apart from those of the other fields".to_owned();
+        wrong.push(Wrong::Value { field: REST.to_owned(), allowed });
+    }
+    if wrong.is_empty() { Ok(args) } else { Err(wrong) }
 }
 
 /// Puts secrets that were shown as dots back to where they stood. False where one has lost its place.

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 /// The whole file.
@@ -167,14 +168,93 @@ pub fn parse(path: &Path, text: &str) -> Result<File, String> {
         .map_err(|error| format!("{}: {}", path.display(), place(text, error.span(), error.message())))
 }
 
+/// The number of `/dev/null`.
+const NULL: u64 = 0x103;
+/// The largest file that is read, in bytes.
+const LARGEST: u64 = 4 << 20;
+
+/// The file's text; none where there is no such file. A link that leads nowhere, a pipe, a device or a folder is no missing file.
+///
+/// # Errors
+/// One sentence with the file's path.
+pub fn text(path: &Path) -> Result<Option<String>, String> {
+    let shown = path.display();
+    let found = match std::fs::metadata(path) {
+        Ok(found) => found,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return match std::fs::read_link(path) {
+                Ok(to) => Err(format!("{shown}: is a link to {}, which is not there", to.display())),
+                Err(_) => Ok(None),
+            };
+        }
+        Err(error) => return Err(format!("{shown}: cannot be read: {error}")),
+    };
+    // The usual way to say that there is none.
+    if found.rdev() == NULL && found.file_type().is_char_device() {
+        return Ok(None);
+    }
+    // Asked before it is opened: a pipe that nobody writes to would be waited for without end.
+    if !found.is_file() {
+        return Err(format!("{shown}: is not a regular file"));
+    }
+    if found.len() > LARGEST {
+        return Err(format!("{shown}: is larger than {} MiB", LARGEST >> 20));
+    }
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(format!("{shown}: cannot be read: {error}")),
+    }
+}
+
 /// Reads the file; one that is not there is an empty one, unless it was named.
 ///
 /// # Errors
 /// One sentence with the file's path.
 pub fn read(path: &Path, named: bool) -> Result<File, String> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => parse(path, &text),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !named => Ok(File::default()),
-        Err(error) => Err(format!("{}: cannot be read: {error}", path.display())),
+    match text(path)? {
+        Some(text) => parse(path, &text),
+        None if named && !path.exists() => {
+            Err(format!("{}: cannot be read: there is no such file", path.display()))
+        }
+        None => Ok(File::default()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_file_is_told_from_none_and_never_waited_for() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let place = |name: &str| dir.path().join(name);
+        assert_eq!(text(&place("none")), Ok(None));
+        assert!(read(&place("none"), false).is_ok());
+        assert!(read(&place("none"), true).is_err());
+        assert!(read(Path::new("/dev/null"), true).is_ok());
+        assert!(read(Path::new("/dev/zero"), true).is_err());
+        std::os::unix::fs::symlink(place("nowhere"), place("link")).expect("linked");
+        std::os::unix::fs::symlink(place("link"), place("link2")).expect("linked");
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            place("pipe"),
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR,
+            0,
+        )
+        .expect("a pipe");
+        std::os::unix::fs::symlink(place("pipe"), place("link3")).expect("linked");
+        for name in ["link", "link2", "link3", "pipe", ""] {
+            for named in [false, true] {
+                let told = read(&place(name), named).expect_err("no file");
+                assert!(told.contains(&place(name).display().to_string()), "{told}");
+            }
+        }
+        std::fs::write(place("large"), vec![b'#'; 5 << 20]).expect("written");
+        assert!(text(&place("large")).is_err_and(|told| told.contains("4 MiB")));
+        std::fs::write(place("good"), "# mine\n").expect("written");
+        std::os::unix::fs::symlink(place("good"), place("link4")).expect("linked");
+        assert_eq!(text(&place("link4")), Ok(Some("# mine\n".to_owned())));
     }
 }

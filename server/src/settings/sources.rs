@@ -121,7 +121,7 @@ impl Reader<'_> {
                 let shown: String = if label.ends_with("KEY") || label.ends_with("TOKEN") {
                     "its value".into()
                 } else {
-                    format!("{:?}", text.chars().take(120).collect::<String>())
+                    format!("{:?}", crate::redact::hidden(&text).chars().take(120).collect::<String>())
                 };
                 let from = match origin {
                     Origin::Flag => " (flag)",
@@ -250,14 +250,11 @@ fn first_account(env: &BTreeMap<String, String>, wrong: &mut Vec<String>) -> Opt
             wrong.push("SERVICES_ADMIN_PASSWORD and SERVICES_ADMIN_PASSWORD_FILE are both set: allowed is one of them".to_owned());
             return None;
         }
-        (Some(password), None) => password.clone(),
+        (Some(password), None) => Ok(password.clone()),
+        // It may be a pipe: `<(pass show services)`.
         (None, Some(path)) => match std::fs::read_to_string(path) {
-            Ok(text) => text.lines().next().unwrap_or_default().to_owned(),
-            Err(error) => {
-                // It is needed once: who removes it afterwards does well.
-                tracing::debug!("SERVICES_ADMIN_PASSWORD_FILE: {path:?} cannot be read: {error}");
-                return None;
-            }
+            Ok(text) => Ok(text.lines().next().unwrap_or_default().to_owned()),
+            Err(error) => Err(format!("SERVICES_ADMIN_PASSWORD_FILE: {path:?} cannot be read: {error}")),
         },
         (None, None) => return None,
     };
@@ -416,6 +413,10 @@ impl Sources {
             file.dashboard.proxies.clone().map(|list| list.join(",")),
         );
         let proxies = reader.read("SERVICES_PROXIES", picked, Networks::default(), Networks::parse);
+        if no_auth.value && !proxies.value.is_empty() {
+            let why = "nobody would have to sign in who reaches the proxy: it is not allowed together with SERVICES_PROXIES";
+            reader.wrong.push(format!("SERVICES_NO_AUTH: {why}"));
+        }
         let file_path = |what: &str| if what.is_empty() { Ok(None) } else { path(what).map(Some) };
         let picked = reader.pick(
             Some("SERVICES_TLS_CERT"),

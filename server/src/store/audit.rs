@@ -7,12 +7,34 @@ use app::api::AuditRow;
 use app::model::Timestamp;
 use rusqlite::{Row, ToSql, params};
 
-/// So many rows of what was done are kept, and so many of what was refused; the migration has the same number.
+/// So many rows of each class are kept; the migration has the same number.
 pub const AUDIT_KEEPS: i64 = 100_000;
 
+/// What rows rotate with: no number of one class drives out another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AuditClass {
+    /// What administrators did, and the dashboard itself.
+    Administration = 0,
+    /// What was refused to anybody.
+    Refused = 1,
+    /// What viewers and operators did.
+    Use = 2,
+}
+
+impl AuditClass {
+    /// That of a row.
+    pub fn of(row: &AuditRow) -> Self {
+        match row.role.as_str() {
+            _ if row.result != "done" => Self::Refused,
+            "viewer" | "operator" => Self::Use,
+            _ => Self::Administration,
+        }
+    }
+}
+
 /// Writes a row.
-const NOTE: &str = "INSERT INTO audit (at_ms, who, role, address, action, target, result, detail, refused, nth)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, (SELECT coalesce(max(nth), 0) + 1 FROM audit WHERE refused = ?9))";
+const NOTE: &str = "INSERT INTO audit (at_ms, who, role, address, action, target, result, detail, class, nth)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, (SELECT coalesce(max(nth), 0) + 1 FROM audit WHERE class = ?9))";
 
 /// Which rows are asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,7 +68,8 @@ fn row(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
 impl Store {
     /// Writes a row; its number is given.
     pub fn note(&self, entry: &AuditRow) {
-        let refused = entry.result != "done";
+        let class = AuditClass::of(entry);
+        let number = class as i64;
         let texts = [
             &entry.who,
             &entry.role,
@@ -57,17 +80,18 @@ impl Store {
             &entry.detail,
         ];
         let values = std::iter::once(entry.at.millis().into()).chain(texts.map(|text| text.clone().into()));
-        let values = values.chain([refused.into()]).collect();
+        let values = values.chain([number.into()]).collect();
         // What was done is written down later; its time is its own. Refusals, of which anybody can make many, give way.
-        let later = Later { what: "note", sql: NOTE, values, about: None, minor: refused };
+        let later =
+            Later { what: "note", sql: NOTE, values, about: None, minor: class == AuditClass::Refused };
         if self.write_later(later) {
             self.with("rotate", |c| {
-                let last = "SELECT max(nth) FROM audit WHERE refused = ?1";
-                let nth: i64 = c.query_row(last, [refused], |r| r.get(0))?;
+                let last = "SELECT max(nth) FROM audit WHERE class = ?1";
+                let nth: i64 = c.query_row(last, [number], |r| r.get(0))?;
                 // Not with each row: a thousand at a time.
                 if nth % 1000 == 0 {
-                    let oldest = params![refused, nth - AUDIT_KEEPS];
-                    c.execute("DELETE FROM audit WHERE refused = ?1 AND nth <= ?2", oldest)?;
+                    let oldest = params![number, nth - AUDIT_KEEPS];
+                    c.execute("DELETE FROM audit WHERE class = ?1 AND nth <= ?2", oldest)?;
                 }
                 Ok(())
             });
@@ -88,7 +112,7 @@ impl Store {
                 "SELECT id, at_ms, who, role, address, action, target, result, detail FROM audit
                     WHERE (?1 IS NULL OR who = ?1) AND (?2 IS NULL OR action = ?2)
                         AND (?3 IS NULL OR target || ' ' || detail || ' ' || address || ' ' || result LIKE ?3 ESCAPE '\\')
-                        AND (NOT ?4 OR refused) AND (?5 IS NULL OR id < ?5)
+                        AND (NOT ?4 OR class = 1) AND (?5 IS NULL OR id < ?5)
                     ORDER BY id DESC LIMIT ?6",
             )?;
             let rows = rows.query_map(values, row)?;
@@ -158,8 +182,7 @@ mod tests {
             connection.execute(row, params![n, result]).expect("written");
         }
         super::super::migrate(&mut connection, 5).expect("brought up to date");
-        let counts =
-            "SELECT refused, min(nth), max(nth), count(*) FROM audit GROUP BY refused ORDER BY refused";
+        let counts = "SELECT class, min(nth), max(nth), count(*) FROM audit GROUP BY class ORDER BY class";
         let mut counts = connection.prepare(counts).expect("read");
         let counts =
             counts.query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?))).expect("read");
@@ -176,8 +199,7 @@ mod tests {
         store.note(&row("done"));
         store.note(&row("refused: signed out"));
         // As if there had been very many refusals.
-        let many =
-            "INSERT INTO audit (at_ms, who, role, address, action, target, result, detail, refused, nth)
+        let many = "INSERT INTO audit (at_ms, who, role, address, action, target, result, detail, class, nth)
             VALUES (0, '', '', '', '', '', 'refused: signed out', '', 1, ?1)";
         store.with("test", |c| c.execute(many, [AUDIT_KEEPS + 999]));
         store.note(&row("refused: signed out"));
@@ -187,6 +209,6 @@ mod tests {
             ["refused: signed out", "refused: signed out", "done"]
         );
         assert_eq!(left.last().map(|row| row.id), Some(1));
-        assert!(store.with("test", |c| c.execute("DELETE FROM audit WHERE refused = 0", [])).is_none());
+        assert!(store.with("test", |c| c.execute("DELETE FROM audit WHERE class = 0", [])).is_none());
     }
 }

@@ -1,7 +1,7 @@
 //! What is remembered of each run: when, from what, with which settings, how its start went and how it ended.
 
 use super::Store;
-use crate::settings::fields::Values;
+use crate::settings::fields::{Values, shown};
 use app::model::{PhaseTime, RunInfo, ServiceName, State, Timestamp};
 use rusqlite::{OptionalExtension, Row, params};
 
@@ -155,7 +155,7 @@ fn info(row: &Row<'_>) -> rusqlite::Result<Option<RunInfo>> {
         outcome,
         phases: text(7)?.and_then(|t| serde_json::from_str(&t).ok()).unwrap_or_default(),
         image: text(8)?,
-        configuration: text(9)?.and_then(|t| serde_json::from_str(&t).ok()),
+        configuration: text(9)?.and_then(|t| serde_json::from_str(&t).ok()).map(shown),
         lines: None,
         bytes: None,
     }))

@@ -419,27 +419,18 @@ impl Fleet {
             .posts()
             .values()
             .flat_map(|p| {
-                let adapters = cli::split(&p.config.args.value).0.lora_modules;
-                let adapters = adapters.iter().filter_map(|m| cli::lora_path(m)).collect::<Vec<_>>();
-                // Draft models and tokenizers stand among the arguments.
-                let words = p.config.args.value.iter().filter(|a| a.contains('/')).cloned();
-                p.config.model.value.clone().into_iter().chain(adapters).chain(words)
+                // Adapters, draft models and tokenizers stand among the arguments.
+                p.config.model.value.clone().into_iter().chain(p.config.args.value.clone())
             })
             // What adopted containers and processes of others were started with.
             .chain(self.world().services().iter().filter_map(|s| s.container.as_ref()?.model.clone()))
-            .chain(
-                self.world()
-                    .host()
-                    .foreign
-                    .iter()
-                    .flat_map(|p| p.command.split(' ').map(str::to_owned).collect::<Vec<_>>()),
-            )
-            .chain(self.store.launched_models())
+            .chain(self.world().host().foreign.iter().map(|p| p.command.clone()))
+            .chain(self.store.launched_values())
             .collect();
         let repo = repo.to_owned();
         let deletion = tokio::task::spawn_blocking(move || {
             hub::delete(&planner::hub_caches_of(&now), &repo, &|name| {
-                used.iter().any(|u| u.eq_ignore_ascii_case(name))
+                used.iter().any(|text| hub::mentions(text, name))
             })
         });
         match deletion.await {

@@ -12,6 +12,7 @@ use crate::runtime::process::{Mode, ProcessRuntime, ProcessSettings};
 use crate::runtime::systemd::{Bus, SystemdRuntime, UnitName};
 use crate::runtime::{Runtime, RuntimeError};
 use crate::settings::edit::{self, EditError};
+use crate::settings::fields;
 use crate::settings::{Config, ContainerName, Kind, RuntimeChoice, ServiceConfig, Sourced, Sources};
 use crate::store::{Store, StoreTrouble, Taken};
 use crate::vllm::http::Http;
@@ -19,8 +20,8 @@ use crate::vllm::launch::{DIALECT, PLAIN};
 use crate::vllm::metrics::requests_under_way;
 use app::api::ApiError;
 use app::model::{
-    BootStatus, ContainerFacts, FailureKind, ImageVerb, KeptImage, Origin, PullFailure, RuntimeKind, Service,
-    ServiceName, State, Timestamp, UnreachableReason, Verb, Verdict,
+    BootStatus, Change, ContainerFacts, FailureKind, ImageVerb, KeptImage, Origin, PullFailure, RuntimeKind,
+    Service, ServiceName, State, Timestamp, UnreachableReason, Verb, Verdict,
 };
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -102,6 +103,8 @@ pub struct Fleet {
     patterns: Mutex<Vec<ServiceConfig>>,
     /// The bus of systemd; no connection is made before a unit is asked for.
     bus: Bus,
+    /// How many services are configured.
+    services: usize,
     /// The tables of models as they were computed last.
     tables: Mutex<Tables>,
     stop: CancellationToken,
@@ -145,7 +148,11 @@ impl Fleet {
         };
         let state_dir = config.dashboard.state_dir.value.clone();
         let (engine, world) = (Engine::new(address), World::new(state_dir.display().to_string()));
-        let history = History::new(state_dir.join("logs"), config.dashboard.logs.bounds());
+        let history = History::with_raw(
+            state_dir.join("logs"),
+            ["processes", "demo"].map(|folder| state_dir.join(folder)).to_vec(),
+            config.dashboard.logs.bounds(),
+        );
         let images = Images::new(engine.clone(), store.clone(), world.clone(), stop.clone());
         let fleet = Arc::new(Self {
             posts: Mutex::default(),
@@ -162,6 +169,7 @@ impl Fleet {
             moving: tokio::sync::Mutex::new(()),
             patterns: Mutex::default(),
             bus: config.dashboard.systemd_bus.value.clone(),
+            services: config.services.len(),
             tables: Mutex::default(),
             stop,
             settled: AtomicBool::new(false),
@@ -288,6 +296,7 @@ impl Fleet {
                     dir: self.state_dir.join(folder).join(config.name.as_str()),
                     exe: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe")),
                     mode,
+                    log_bytes: self.history.raw_limit(self.services),
                 };
                 let runtime = Arc::new(ProcessRuntime::new(settings));
                 demo = (kind == RuntimeKind::Demo).then(|| runtime.clone());
@@ -779,7 +788,7 @@ impl Fleet {
             return Err(ApiError::NotOurs { container: container.name.clone() });
         }
         let _saving = self.saving();
-        let (now, _) = self.config_of(service)?;
+        let (now, kind) = self.config_of(service)?;
         let file = |detail: String| ApiError::File { detail };
         let refused = |error: EditError| match error {
             EditError::ReadOnly(name) => ApiError::ReadOnly { name },
@@ -789,9 +798,19 @@ impl Fleet {
         let after = edit::changed(&before, &now, &change).map_err(refused)?;
         // What the file would say is read before it says so.
         let config = self.sources.load_text(&after).map_err(|error| file(error.to_string()))?;
+        if let Some(next) = config.services.iter().find(|s| s.name == now.name) {
+            let contained = kind == RuntimeKind::Docker;
+            // What a log proposes may do no more than what the form may.
+            if !fields::objections(&now, next, &self.let_in(), contained).is_empty() {
+                let (Change::Set { variable: name, .. }
+                | Change::Argument { flag: name, .. }
+                | Change::DropArgument { flag: name }) = change;
+                return Err(ApiError::InFile { name });
+            }
+        }
         edit::write(&self.config_file, &before, &after).map_err(refused)?;
         let new = self.refreshed(service, config)?;
-        let values = crate::settings::fields::values;
+        let values = fields::values;
         self.store.note_settings(service, who, &values(&now), &values(&new), &[]);
         Ok(())
     }

@@ -5,6 +5,8 @@ use crate::logs::{Feed, Mark};
 use crate::runtime::{FollowEnd, FramePosition, FrameSink, InstanceId, Runtime};
 use crate::store::{EarlierRun, RunRow, Store};
 use app::model::{LevelCounts, ServiceName, Stream, Timestamp};
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -16,6 +18,11 @@ const DISORDER_NS: i64 = 2_000_000_000;
 
 /// How often the rest of the run before is asked for, should the runtime not answer.
 const REST_TRIES: u32 = 5;
+
+/// How long it takes until a log is asked for again: at first, at most, and at most where what came was no log.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+const GARBLED: Duration = Duration::from_secs(60);
 
 /// How long a follower may take to end. Each of its reads heeds its stop; this is for a disk that hangs.
 const LEAVE: Duration = Duration::from_secs(5);
@@ -87,7 +94,7 @@ impl Follower {
             sink.feed.open_run(sink.run, sink.started);
             // An instance that was out of sight for a while: its lines are here already, up to the last one.
             sink.begun = sink.feed.first_frame_ns().is_some();
-            let mut wait = Duration::from_millis(100);
+            let (mut wait, mut most) = (FIRST_WAIT, LONGEST_WAIT);
             loop {
                 let at = if sink.begun { sink.feed.position() } else { from };
                 // The runtime itself leaves out what is before that.
@@ -96,15 +103,17 @@ impl Follower {
                     Ok(FollowEnd::Complete) => break,
                     // Only a stream that brought something was sound: garbage must not be asked for in a loop.
                     Ok(FollowEnd::Broken) if sink.begun && sink.feed.position() != at => {
-                        wait = Duration::from_millis(100);
+                        (wait, most) = (FIRST_WAIT, LONGEST_WAIT);
                     }
                     Ok(FollowEnd::Broken) => {}
+                    // However much of it was understood before.
+                    Ok(FollowEnd::Garbled) => most = GARBLED,
                     Err(error) => {
                         tracing::debug!(service = %sink.service, %error, "the log cannot be followed now");
                     }
                 }
                 tokio::select! {
-                    () = tokio::time::sleep(wait) => wait = (wait * 2).min(Duration::from_secs(2)),
+                    () = tokio::time::sleep(wait) => wait = (wait * 2).min(most),
                     () = stop.cancelled() => return,
                 }
             }
@@ -137,7 +146,7 @@ impl Rest {
             let (from, until_ns) = (self.from, self.until_ns);
             match runtime.read(&instance, from, until_ns, self, stop.clone()).await {
                 Ok(FollowEnd::Complete) => return,
-                Ok(FollowEnd::Broken) => {}
+                Ok(FollowEnd::Broken | FollowEnd::Garbled) => {}
                 Err(error) => {
                     tracing::debug!(run = self.earlier.run, %error, "the rest of its log cannot be read now");
                 }
@@ -173,6 +182,10 @@ impl FrameSink for Rest {
 
     fn flush(&mut self) {
         self.feed.flush();
+    }
+
+    fn room(&mut self) -> BoxFuture<'_, ()> {
+        self.feed.room().boxed()
     }
 }
 
@@ -292,6 +305,10 @@ impl FrameSink for RunSink {
 
     fn flush(&mut self) {
         self.feed.flush();
+    }
+
+    fn room(&mut self) -> BoxFuture<'_, ()> {
+        self.feed.room().boxed()
     }
 }
 

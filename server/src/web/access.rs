@@ -1,7 +1,8 @@
 //! The pages about accounts: sign-in and out, set-up, one's own account, all accounts, the audit.
 
 use super::client::Client;
-use super::gate::session_cookie;
+use super::flash::{self, Flash};
+use super::gate::{NothingDone, session_cookie};
 use super::problem::{Problem, Reason};
 use super::{Site, page};
 use crate::access::{Entry, Visitor};
@@ -203,9 +204,7 @@ pub async fn sign_in(
     match result {
         Ok(entry) => {
             // Who signs in anew leaves the session that the browser had.
-            if let Some(old) =
-                page::cookie(&headers, &session_cookie(site.access.instance(), from.client.secure))
-            {
+            for old in page::cookies(&headers, &session_cookie(site.access.instance(), from.client.secure)) {
                 site.access.sign_out(old);
             }
             note_entry(&site, from.client, "sign-in", &entry);
@@ -226,10 +225,11 @@ pub async fn sign_in(
 pub async fn sign_out(site: Site, headers: HeaderMap, extensions: Extensions) -> Response {
     let client = Client::of(&extensions);
     let name = session_cookie(site.access.instance(), client.secure);
-    if let Some(session) = page::cookie(&headers, &name) {
-        site.access.sign_out(session);
-    }
+    let ended = page::cookies(&headers, &name).filter(|session| site.access.sign_out(session)).count();
     let mut response = Redirect::to(&at("/login")).into_response();
+    if ended == 0 {
+        response.extensions_mut().insert(NothingDone);
+    }
     if let Some(gone) = cookie(&name, "", Some(0), client) {
         response.headers_mut().append(header::SET_COOKIE, gone);
     }
@@ -299,20 +299,28 @@ fn token_view(it: TokenRow) -> TokenView {
 }
 
 /// Sends the browser on to a page that says what was done: to load it again sends nothing twice.
-fn done(page: &str, news: &Said) -> Response {
-    Redirect::to(&at(format!("{page}?said={}", news.word()))).into_response()
+fn done(site: &Site, page: &str, news: Said) -> Response {
+    let nothing = news == Said::Ended(0);
+    let number = site.flashes.keep(site.caller(), Flash::Said(news));
+    let mut response = Redirect::to(&at(flash::address(page, number.as_deref()))).into_response();
+    if nothing {
+        response.extensions_mut().insert(NothingDone);
+    }
+    response
 }
 
-/// What an address says was done, where it was one of our own forms that led to it.
-fn said(fields: &Fields, headers: &HeaderMap) -> Option<Said> {
-    let ours = headers.get("sec-fetch-site").is_none_or(|site| site == "same-origin");
-    Said::parse(field(fields, "said")).filter(|_| ours)
+/// What is to be said once, after a form of one's own.
+fn said(site: &Site, fields: &Fields) -> Option<Said> {
+    match site.flashes.take(site.caller(), field(fields, flash::KEY))? {
+        Flash::Said(said) => Some(said),
+        Flash::Refused(_) => None,
+    }
 }
 
 /// What became of a form about one's own account.
 fn answered(site: &Site, headers: &HeaderMap, result: Result<Said, Refused>) -> Response {
     match result {
-        Ok(news) => done("/account", &news),
+        Ok(news) => done(site, "/account", news),
         Err(why) => refused(&why, account_page(site, headers, None, Some(Said::Refused(why.clone())))),
     }
 }
@@ -326,7 +334,7 @@ fn own(site: &Site) -> Result<(i64, Option<i64>), Refused> {
 
 /// `GET /account`
 pub async fn account(site: Site, Query(fields): Query<Fields>, headers: HeaderMap) -> Response {
-    document(StatusCode::OK, account_page(&site, &headers, None, said(&fields, &headers)))
+    document(StatusCode::OK, account_page(&site, &headers, None, said(&site, &fields)))
 }
 
 /// `POST /account/password`
@@ -421,7 +429,7 @@ fn accounts_page(site: &Site, headers: &HeaderMap, asking: Option<String>, news:
 
 /// `GET /accounts`
 pub async fn accounts(site: Site, Query(fields): Query<Fields>, headers: HeaderMap) -> Response {
-    document(StatusCode::OK, accounts_page(&site, &headers, None, said(&fields, &headers)))
+    document(StatusCode::OK, accounts_page(&site, &headers, None, said(&site, &fields)))
 }
 
 /// `POST /accounts`
@@ -481,7 +489,7 @@ pub async fn change_account(site: Site, headers: HeaderMap, Form(fields): Form<F
         }
     };
     match result {
-        Ok(news) => done("/accounts", &news),
+        Ok(news) => done(&site, "/accounts", news),
         Err(why) => refused(&why, accounts_page(&site, &headers, None, Some(Said::Refused(why.clone())))),
     }
 }

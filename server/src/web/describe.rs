@@ -74,6 +74,7 @@ const PAGE: &[Parameter] = &[
     ("at", Kind::Time, "lines at this time"),
     ("limit", Kind::Number, "lines at most, 100000 and less"),
     ("format", Kind::OneOf(&["jsonl", "text"]), "lines of JSON, or text"),
+    ("cut", Kind::Switch, "lines of JSON over 8 KiB are cut, with their length behind them and the kind cut"),
     ("download", Kind::Switch, "all lines, as a file"),
 ];
 const SEARCH: &[Parameter] = &[
@@ -193,6 +194,7 @@ impl Plain {
             } else {
                 json!({ "content": { kind: { "schema": { "type": "object", "properties": fields } } } })
             };
+            operation["responses"]["415"] = problem("The body is of another kind");
         }
         operation
     }
@@ -264,7 +266,7 @@ fn document() -> Value {
         "components": {
             "securitySchemes": {
                 "token": { "type": "http", "scheme": "bearer" },
-                "session": { "type": "apiKey", "in": "cookie", "name": "services-…" }
+                "session": { "type": "apiKey", "in": "cookie", "name": "services-INSTANCE" }
             },
             "schemas": { "Problem": {
                 "type": "object",
@@ -318,6 +320,8 @@ mod tests {
         let kinds =
             answers("/api/services/{name}/logs")["200"]["content"].as_object().expect("kinds").clone();
         assert_eq!(kinds.keys().collect::<Vec<_>>(), [LINES, TEXT]);
+        assert!(document.to_string().is_ascii(), "names and words that every client can read");
+        assert!(document["paths"]["/api/log-level"]["post"]["responses"]["415"].is_object());
         assert!(answers("/api/stream")["200"]["description"].as_str().expect("words").contains("bye"));
         assert!(document["paths"].as_object().expect("paths").values().all(|place| {
             let operations =

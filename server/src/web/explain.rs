@@ -3,7 +3,8 @@
 use super::Site;
 use super::page;
 use super::problem::Problem;
-use crate::vllm::explain::{self, Explanation, explain};
+use super::quota::Share;
+use crate::vllm::explain::{self, Explanation, Limited, explain};
 use app::Route;
 use app::model::{Explained, ExplainedPhase, Outcome};
 use axum::Json;
@@ -11,24 +12,38 @@ use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Multipart};
 use axum::http::{Request, StatusCode};
 use axum::response::{IntoResponse, Response};
-use std::time::Duration;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-/// Each holds its whole log in memory: only so many at once.
-static ROOM: Semaphore = Semaphore::const_new(2);
 /// How long a body may take to come.
 const LIMIT: Duration = Duration::from_secs(60);
-/// How long one may wait for the others.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long reading it may take: some ten times what 64 MiB of a real log need.
+const READING: Duration = Duration::from_secs(20);
 
-async fn seat() -> Result<SemaphorePermit<'static>, Problem> {
-    match tokio::time::timeout(PATIENCE, ROOM.acquire()).await {
-        Ok(Ok(seat)) => Ok(seat),
-        _ => Err(Problem::new(
+/// Each holds its whole log in memory: one at a time for each account.
+async fn place(site: &Site) -> Result<Share, Problem> {
+    site.quotas.explanations.wait(site.caller(), 1, super::PATIENCE).await.ok_or_else(|| {
+        Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "Busy",
-            "other logs are being explained; try again in a moment".to_owned(),
-        )),
+            "other logs are being explained; try again in a moment",
+        )
+    })
+}
+
+/// Whether a route explains: nothing is done that should outlive who asked for it.
+pub fn is_route(route: &str) -> bool {
+    matches!(route, "/explain" | "/api/explain")
+}
+
+/// Ends the reading when it is dropped: when nobody waits for it any more.
+#[derive(Default)]
+struct Left(Arc<AtomicBool>);
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -46,8 +61,8 @@ pub async fn form(site: Site, request: Request<Body>) -> Response {
 pub async fn page(site: Site, request: Request<Body>) -> Response {
     let (parts, body) = request.into_parts();
     let again = Request::from_parts(parts.clone(), Body::empty());
-    let seat = match seat().await {
-        Ok(seat) => seat,
+    let place = match place(&site).await {
+        Ok(place) => place,
         Err(problem) => return problem.into_response(),
     };
     let log = async {
@@ -57,11 +72,10 @@ pub async fn page(site: Site, request: Request<Body>) -> Response {
         log_of(form).await.map_err(|detail| bad(&detail))
     };
     let explanation = match tokio::time::timeout(LIMIT, log).await {
-        Ok(Ok(log)) => run(log).await,
+        Ok(Ok(log)) => run(log, place).await,
         Ok(Err(problem)) => Err(problem),
         Err(_) => Err(slow()),
     };
-    drop(seat);
     match explanation {
         Ok(explanation) => {
             page::render(site, Route::Explain, Some(shown(explanation)), StatusCode::OK, again).await
@@ -71,11 +85,11 @@ pub async fn page(site: Site, request: Request<Body>) -> Response {
 }
 
 /// `POST /api/explain`: the log as the body, the same JSON as `server explain --json`.
-pub async fn api(request: Request<Body>) -> Result<Json<Explanation>, Problem> {
-    let _seat = seat().await?;
+pub async fn api(site: Site, request: Request<Body>) -> Result<Json<Explanation>, Problem> {
+    let place = place(&site).await?;
     let log = tokio::time::timeout(LIMIT, Bytes::from_request(request, &())).await.map_err(|_| slow())?;
     let log = log.map_err(|e| bad(&e.body_text()))?;
-    run(log.into()).await.map(Json)
+    run(log.into(), place).await.map(Json)
 }
 
 fn bad(detail: &str) -> Problem {
@@ -101,10 +115,19 @@ async fn log_of(mut form: Multipart) -> Result<Vec<u8>, String> {
     Ok(pasted)
 }
 
-async fn run(log: Vec<u8>) -> Result<Explanation, Problem> {
-    let read = tokio::task::spawn_blocking(move || explain(log.as_slice())).await;
-    match read {
+async fn run(log: Vec<u8>, place: Share) -> Result<Explanation, Problem> {
+    let waits = Left::default();
+    let left = waits.0.clone();
+    let read = tokio::task::spawn_blocking(move || {
+        let _place = place;
+        explain(Limited { rest: &log, until: Instant::now() + READING, left: &left })
+    });
+    match read.await {
         Ok(Ok(explanation)) => Ok(explanation),
+        Ok(Err(error)) if error.kind() == std::io::ErrorKind::TimedOut => {
+            let detail = format!("the log could not be read within {} s", READING.as_secs());
+            Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "Too much", detail))
+        }
         Ok(Err(error)) => Err(bad(&error.to_string())),
         Err(error) => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "Failed", error.to_string())),
     }

@@ -6,7 +6,7 @@
 use super::client::Client;
 use super::problem::{Problem, Reason};
 use super::rules::{Demand, Rule, Rules};
-use super::{access, page};
+use super::{access, explain, page};
 use crate::access::{Access, Credentials, Guest};
 use app::api::{ApiError, AuditRow, Caller, Need};
 use app::model::Timestamp;
@@ -37,11 +37,19 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// Who a request is from.
+/// Who a request is from. Of several cookies with the session's name each is tried: a neighbour on the same host may have set
+/// one, and must not sign anybody out by it.
 pub fn guest(access: &Access, headers: &HeaderMap, client: Client) -> Option<Guest> {
     let name = session_cookie(access.instance(), client.secure);
-    let credentials = Credentials { session: page::cookie(headers, &name), bearer: bearer(headers) };
-    access.who(credentials, Timestamp::now())
+    let now = Timestamp::now();
+    let bearer = bearer(headers);
+    if bearer.is_none()
+        && let Some(guest) = page::cookies(headers, &name)
+            .find_map(|session| access.who(Credentials { session: Some(session), bearer }, now))
+    {
+        return Some(guest);
+    }
+    access.who(Credentials { session: None, bearer }, now)
 }
 
 /// Stands before every route.
@@ -65,11 +73,23 @@ pub async fn gate(State(gate): State<Gate>, mut request: Request, next: Next) ->
         Demand::Open => Ok(()),
         Demand::Role(need) => caller.check(need),
     };
+    let only_reads = route.as_ref().is_some_and(|route| explain::is_route(route.as_str()));
+    let changes = method == Method::POST && !only_reads;
+    if allowed.is_ok()
+        && changes
+        && let Err(seconds) = gate.access.may_change(&caller, Timestamp::now())
+    {
+        let detail = format!("this account makes too many changes: try again in {seconds} s");
+        let mut response = Problem::new(StatusCode::TOO_MANY_REQUESTS, "Too many", detail).into_response();
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        caller.does(if action.is_empty() { "request" } else { action }, target(&uri), "");
+        note(&gate.access, &caller, client, action, &uri, &response);
+        return response;
+    }
     let Err(error) = allowed else {
         if let Some(guest) = guest {
             request.extensions_mut().insert(guest);
         }
-        let changes = method == Method::POST;
         let work = async move {
             let response = next.run(request).await;
             note(&gate.access, &caller, client, action, &uri, &response);
@@ -111,6 +131,9 @@ fn note(
     response: &Response,
 ) {
     let mut deeds = caller.deeds();
+    if response.extensions().get::<NothingDone>().is_some() {
+        return;
+    }
     if deeds.is_empty() && !action.is_empty() {
         caller.does(action, target(uri), "");
         deeds = caller.deeds();
@@ -138,6 +161,10 @@ fn note(
         });
     }
 }
+
+/// What was asked for changed nothing: there is nothing to write down.
+#[derive(Clone, Copy)]
+pub struct NothingDone;
 
 /// A redirect to the sign-in: nothing was done.
 #[derive(Clone, Copy)]

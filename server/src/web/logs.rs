@@ -8,7 +8,7 @@ use super::api::name;
 use super::problem::Problem;
 use crate::history::{
     Anchor, Answer, Direction, Filter, History, Hit, Query as TextQuery, Search, Selection, View,
-    write_json_line, write_line, write_text,
+    write_json_line, write_line, write_shown_line, write_text,
 };
 use crate::logs::Feed;
 use app::model::{Level, LogPosition, ServiceName, Stream, Timestamp};
@@ -73,6 +73,14 @@ fn time(parameters: &Parameters, key: &str) -> Result<Option<i64>, Problem> {
     read.map(Some).ok_or_else(|| Problem::parameter(key, text, allowed))
 }
 
+fn switch(parameters: &Parameters, key: &str) -> Result<bool, Problem> {
+    match parameters.get(key).map(String::as_str) {
+        None | Some("" | "0") => Ok(false),
+        Some("1") => Ok(true),
+        Some(other) => Err(Problem::parameter(key, other, "0 or 1")),
+    }
+}
+
 /// Which lines an address asks for.
 pub fn filter(parameters: &Parameters) -> Result<Filter, Problem> {
     let mut levels = Vec::new();
@@ -90,11 +98,7 @@ pub fn filter(parameters: &Parameters) -> Result<Filter, Problem> {
         Some("stderr") => Some(Stream::Stderr),
         Some(other) => return Err(Problem::parameter("stream", other, "stdout or stderr")),
     };
-    let regex = match parameters.get("regex").map(String::as_str) {
-        None | Some("" | "0") => false,
-        Some("1") => true,
-        Some(other) => return Err(Problem::parameter("regex", other, "0 or 1")),
-    };
+    let regex = switch(parameters, "regex")?;
     let text = parameters.get("q").filter(|text| !text.is_empty());
     let query = text
         .map(|text| if regex { TextQuery::pattern(text) } else { TextQuery::words(text) })
@@ -185,12 +189,30 @@ pub async fn logs(
     let view = view(&site, &service, run).await?;
     let mut headers = line_headers(&view, as_text);
     let selection = Selection { at, before, filter, limit };
-    let body = tokio::task::spawn_blocking(move || {
-        view.select(&selection, if as_text { write_text } else { write_json_line })
+    let write = match (as_text, switch(&parameters, "cut")?) {
+        (true, _) => write_text,
+        (false, false) => write_json_line,
+        (false, true) => write_shown_line,
+    };
+    let read = tokio::task::spawn_blocking(move || {
+        let stretch = view.pick(&selection);
+        let mut small = String::new();
+        view.read_stretch(&stretch, &selection.filter, |line| {
+            write(&mut small, line);
+            if small.len() > PIECE { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        (view, selection.filter, stretch, small)
     });
-    let body = body.await.map_err(|_| failed("the log could not be searched"))?;
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
-    Ok((headers, body).into_response())
+    let (view, filter, stretch, small) = read.await.map_err(|_| failed("the log could not be searched"))?;
+    if small.len() <= PIECE {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(small.len()));
+        return Ok((headers, small).into_response());
+    }
+    // Too much for one piece: written as it is read.
+    let body = written(&site, move |out| {
+        view.read_stretch(&stretch, &filter, |line| out.write(|text| write(text, line)));
+    });
+    Ok((headers, body.await?).into_response())
 }
 
 fn line_headers(view: &View, as_text: bool) -> HeaderMap {
@@ -249,7 +271,7 @@ impl Pieces {
 
 /// A body that a thread of its own writes, as fast as it is read.
 pub async fn written(site: &Site, write: impl FnOnce(&mut Pieces) + Send + 'static) -> Result<Body, Problem> {
-    let place = site.fleet.history().may_scan().await.ok_or_else(busy)?;
+    let place = site.reader().await.ok_or_else(busy)?;
     let (to, from) = mpsc::channel::<Bytes>(PIECES);
     let whole = Arc::new(AtomicBool::new(false));
     let end = whole.clone();

@@ -9,6 +9,7 @@ mod arrival;
 mod client;
 mod describe;
 mod explain;
+mod flash;
 mod gate;
 mod logs;
 mod monitor;
@@ -16,6 +17,7 @@ mod notify;
 mod page;
 mod parts;
 mod problem;
+mod quota;
 mod requests;
 mod rules;
 mod runs;
@@ -34,16 +36,20 @@ use crate::supervisor::{Fleet, FleetControl};
 use crate::vitals::Vitals;
 use crate::vitals::journal::Journal;
 use app::api::{Caller, Need, SharedControl};
-use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRequestParts};
 use axum::http::request::Parts;
+use axum::middleware::from_fn;
 use axum::routing::any;
+use axum::{Extension, Router};
+use flash::Flashes;
 use gate::Gate;
 use leptos::config::LeptosOptions;
+use quota::{Quotas, Share};
 use rules::{Demand, FUNCTIONS_AT, Routes};
 use std::convert::Infallible;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
@@ -71,6 +77,10 @@ pub struct Site {
     pub journal: Arc<Journal>,
     /// Who is told when something happens.
     pub notifier: Option<Arc<Notifier>>,
+    /// What many share.
+    quotas: Quotas,
+    /// What browsers are told once.
+    flashes: Arc<Flashes>,
     /// Who asks, where the gate let somebody in.
     guest: Option<Arc<Guest>>,
 }
@@ -87,7 +97,21 @@ impl Site {
         let control: SharedControl = Arc::new(FleetControl(fleet.clone()));
         let (vitals, journal) = (Arc::default(), Arc::new(Journal::silent()));
         let links = Arc::new(links);
-        Self { fleet, control, access, leptos, links, stop, vitals, journal, notifier: None, guest: None }
+        let quotas = Quotas::default();
+        Self {
+            fleet,
+            control,
+            access,
+            leptos,
+            links,
+            stop,
+            vitals,
+            journal,
+            notifier: None,
+            quotas,
+            flashes: Arc::default(),
+            guest: None,
+        }
     }
 
     /// The same with these notifications.
@@ -98,6 +122,11 @@ impl Site {
     /// The same with this log.
     pub fn with_journal(self, journal: Journal) -> Self {
         Self { journal: Arc::new(journal), ..self }
+    }
+
+    /// A place among those who read or send much; `None` when none becomes free in time.
+    async fn reader(&self) -> Option<Share> {
+        self.quotas.readers.wait(self.caller(), 1, PATIENCE).await
     }
 
     /// Who asks.
@@ -121,6 +150,8 @@ impl FromRequestParts<Self> for Site {
     }
 }
 
+/// How long a place among those who read or send much may be waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Commands and forms are small.
 const BODY_LIMIT: usize = 64 << 10;
 /// A log to explain may be large.
@@ -139,7 +170,7 @@ fn parts() -> Routes {
         .post("/parts/settings/{name}/paste", ADMINISTER, "", parts::paste)
         .post("/parts/settings/{name}/use", ADMINISTER, "", parts::use_model)
         .post("/parts/settings/{name}/restore", ADMINISTER, "", parts::restore)
-        .post("/parts/models/delete", ADMINISTER, "", parts::delete_model)
+        .post("/parts/cache/delete", ADMINISTER, "", parts::delete_model)
         .get("/parts/models/{name}", LOOK, parts::models)
         .get("/parts/runs/{name}", LOOK, runs::get)
         .post("/parts/runs/{name}", LOOK, "", runs::turned)
@@ -194,7 +225,7 @@ fn plain() -> Routes {
         .get("/api/services/{name}/runs", LOOK, runs::api)
         .get("/api/stream", LOOK, stream::stream)
         .get("/api/audit", ADMINISTER, access::export)
-        .within(|routes| routes.layer(axum::middleware::from_fn(problem::told)))
+        .within(|routes| routes.layer(from_fn(problem::told)))
 }
 
 /// All routes with their rules; around them what belongs to each kind.
@@ -203,8 +234,12 @@ fn routes() -> Routes {
     let logs = Routes::default()
         .get("/explain", LOOK, explain::form)
         .post("/explain", LOOK, "", explain::page)
-        .post("/api/explain", LOOK, "", explain::api)
-        .within(|routes| routes.layer(RequestBodyLimitLayer::new(LOG_LIMIT)));
+        .and(
+            Routes::default()
+                .post("/api/explain", LOOK, "", explain::api)
+                .within(|routes| routes.layer(from_fn(problem::told))),
+        )
+        .within(|routes| routes.layer(from_fn(quota::counted)).layer(RequestBodyLimitLayer::new(LOG_LIMIT)));
     // Pages are text, and much of it the same words. The stream and the logs are never compressed: they must not wait.
     let pages = Routes::default()
         .get("/", LOOK, page::services)
@@ -212,15 +247,20 @@ fn routes() -> Routes {
         .and(parts())
         .and(accounts())
         .within(|routes| {
+            // Counted as they are made: of what is packed nobody knows the length beforehand.
+            let routes = routes.layer(from_fn(quota::counted));
             routes.layer(CompressionLayer::new().quality(CompressionLevel::Fastest)).layer(small())
         });
+    let functions = Routes::default()
+        .post(FUNCTIONS_AT, LOOK, "", page::server_function)
+        .within(|routes| routes.layer(from_fn(problem::told)));
     Routes::default()
         .get("/services/{name}/search", LOOK, search::page)
         .post("/preferences", Demand::Open, "", page::preferences)
         .get("/favicon.svg", Demand::Open, page::icon)
-        .post(FUNCTIONS_AT, LOOK, "", page::server_function)
+        .and(functions)
         .and(plain())
-        .within(|routes| routes.layer(small()))
+        .within(|routes| routes.layer(from_fn(quota::counted)).layer(small()))
         .and(pages)
         .and(logs)
 }
@@ -229,7 +269,7 @@ fn routes() -> Routes {
 pub fn router(site: Site, hosts: Hosts, assets: &Path) -> Router {
     let files = ServeDir::new(assets.join("pkg")).precompressed_br().precompressed_gzip();
     let (routes, rules) = routes().done();
-    let (access, vitals) = (site.access.clone(), site.vitals.clone());
+    let (access, vitals, answers) = (site.access.clone(), site.vitals.clone(), site.quotas.answers.clone());
     let gate = Gate { access: access.clone(), rules };
     routes
         .route("/api/{*rest}", any(problem::no_such_place))
@@ -237,10 +277,11 @@ pub fn router(site: Site, hosts: Hosts, assets: &Path) -> Router {
         .fallback(page::not_found)
         .method_not_allowed_fallback(problem::wrong_method)
         .with_state(site)
+        .layer(Extension(answers))
         .layer(axum::middleware::from_fn_with_state(gate, gate::gate))
         // `body_size` answers a length that is told, the limits end a body that grows without telling.
         .layer(DefaultBodyLimit::disable())
-        .layer(axum::middleware::from_fn(walls::body_size))
+        .layer(from_fn(walls::body_size))
         .layer(axum::middleware::from_fn_with_state((hosts, access), walls::guard))
         .layer(axum::middleware::from_fn_with_state(vitals, arrival::arrival))
 }

@@ -1,8 +1,9 @@
 //! The page, rendered from what is known now, and the small things around it.
 
+use super::flash::{self, Flash};
 use super::problem::{Reason, status_of};
 use super::{Site, parts};
-use crate::history::{Anchor, Filter, Query as TextQuery, Selection, write_json_line};
+use crate::history::{Anchor, Filter, Query as TextQuery, Selection, write_shown_line};
 use app::api::ApiError;
 use app::locales::Lang;
 use app::model::{Explained, Level, LevelCounts, ServiceName, Stream};
@@ -103,7 +104,17 @@ async fn written(site: Site, boot: Boot, status: StatusCode, request: Request<Bo
         }
         app::shell(options.clone(), &boot)
     };
-    leptos_axum::render_app_to_stream_with_context(|| {}, shell)(request).await.into_response()
+    let response =
+        leptos_axum::render_app_to_stream_with_context(|| {}, shell)(request).await.into_response();
+    // A page waits for nothing, so it is whole at once; as a whole it has a length, by which it is counted.
+    let (parts, body) = response.into_parts();
+    match axum::body::to_bytes(body, usize::MAX).await {
+        Ok(page) => Response::from_parts(parts, Body::from(page)),
+        Err(error) => {
+            tracing::error!(%error, "the page could not be rendered");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
 }
 
 /// Nothing from elsewhere, no inline code but ours, no frame around us.
@@ -134,7 +145,7 @@ fn boot(site: &Site, route: Route, headers: &HeaderMap, query: Option<&str>) -> 
         lang: language(headers),
         theme: theme(headers),
         links: links(site),
-        refusal: refusal(query),
+        refusal: refusal(site, query),
         explained: None,
         snapshot,
         route,
@@ -237,7 +248,7 @@ async fn past(site: &Site, run: u64, line: Option<u64>, filter: LogFilter, live:
         let view = view?;
         let at = line.map_or(Anchor::End, Anchor::Around);
         let wanted = Selection { at, before: None, filter: wanted, limit: TAIL };
-        Some((view.first(), view.last(), view.select(&wanted, write_json_line)))
+        Some((view.first(), view.last(), view.select(&wanted, write_shown_line)))
     });
     let (first, last, lines) = read.await.ok().flatten().unwrap_or_default();
     LogPane {
@@ -253,12 +264,13 @@ async fn past(site: &Site, run: u64, line: Option<u64>, filter: LogFilter, live:
     }
 }
 
-/// What a form without JavaScript was told: server functions put it into the address that they send the browser back to.
-fn refusal(query: Option<&str>) -> Option<ApiError> {
-    let query = query?;
-    let encoded = query.split('&').find_map(|pair| pair.strip_prefix("__err="))?;
-    let value: String = percent_decode(encoded);
-    Some(server_fn::error::ServerFnUrlError::<ApiError>::decode_err(&value))
+/// What a form without JavaScript is told, once.
+fn refusal(site: &Site, query: Option<&str>) -> Option<ApiError> {
+    let number = query?.split('&').find_map(|pair| pair.strip_prefix(flash::KEY)?.strip_prefix('='))?;
+    match site.flashes.take(site.caller(), number)? {
+        Flash::Refused(error) => Some(error),
+        Flash::Said(_) => None,
+    }
 }
 
 fn percent_decode(text: &str) -> String {
@@ -282,13 +294,22 @@ fn percent_decode(text: &str) -> String {
 
 /// A cookie's value.
 pub fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    cookies(headers, name).next()
+}
+
+/// Cookies of one name that are looked at: a browser sends several where neighbours on its host have set some, too.
+const SAME_NAME: usize = 50;
+
+/// The values of all cookies of a name.
+pub fn cookies<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a str> {
     headers
         .get_all(header::COOKIE)
         .iter()
         .filter_map(|v| v.to_str().ok())
         .flat_map(|v| v.split(';'))
         .filter_map(|pair| pair.trim().split_once('='))
-        .find_map(|(key, value)| (key == name).then_some(value))
+        .filter_map(move |(key, value)| (key == name).then_some(value))
+        .take(SAME_NAME)
 }
 
 /// The first language that the browser prefers and that we speak.
@@ -354,6 +375,7 @@ pub async fn preferences(headers: HeaderMap, Form(wanted): Form<Preferences>) ->
 pub async fn server_function(site: Site, request: Request<Body>) -> Response {
     let (control, caller) = (site.control.clone(), site.caller().clone());
     let asking = caller.clone();
+    let flashes = site.flashes.clone();
     let response = leptos_axum::handle_server_fns_with_context(
         move || {
             provide_context(control.clone());
@@ -364,18 +386,25 @@ pub async fn server_function(site: Site, request: Request<Body>) -> Response {
     .await
     .into_response();
     let (mut parts, body) = response.into_parts();
-    // A browser that does not tell where it came from is sent to the beginning.
-    if parts.headers.get(header::LOCATION).is_some_and(|to| to == "/")
-        && let Ok(to) = HeaderValue::from_str(&at("/"))
-    {
-        parts.headers.insert(header::LOCATION, to);
-    }
     // Of what became of it nothing is believed but this: an address that leads back may be the client's own words.
-    if !parts.headers.contains_key(server_fn::error::SERVER_FN_ERROR_HEADER) {
-        return Response::from_parts(parts, body);
+    let failed = parts.headers.contains_key(server_fn::error::SERVER_FN_ERROR_HEADER);
+    let (body, error) = if failed {
+        let body = axum::body::to_bytes(body, super::BODY_LIMIT).await.unwrap_or_default();
+        let error = serde_json::from_slice::<ApiError>(&body);
+        (Body::from(body), Some(error))
+    } else {
+        (body, None)
+    };
+    if let Some(to) = parts.headers.get(header::LOCATION).and_then(|to| to.to_str().ok()) {
+        // A browser that does not tell where it came from is sent to the beginning. The error itself stays here.
+        let to = if to == "/" { at("/") } else { to.to_owned() };
+        let told = error.as_ref().and_then(|error| error.as_ref().ok());
+        let number = told.and_then(|error| flashes.keep(&caller, Flash::Refused(error.clone())));
+        if let Ok(to) = HeaderValue::from_str(&flash::address(&to, number.as_deref())) {
+            parts.headers.insert(header::LOCATION, to);
+        }
     }
-    let body = axum::body::to_bytes(body, super::BODY_LIMIT).await.unwrap_or_default();
-    let error = serde_json::from_slice::<ApiError>(&body);
+    let Some(error) = error else { return Response::from_parts(parts, body) };
     if parts.status == StatusCode::INTERNAL_SERVER_ERROR {
         parts.status = match &error {
             // It was never begun: the fields of the form were not understood.
@@ -388,7 +417,7 @@ pub async fn server_function(site: Site, request: Request<Body>) -> Response {
         .extensions
         .insert(Reason(error.map_or_else(|_| parts.status.to_string(), |error| error.to_string())));
     parts.headers.remove(header::CONTENT_LENGTH);
-    Response::from_parts(parts, Body::from(body))
+    Response::from_parts(parts, body)
 }
 
 /// The page's icon.

@@ -304,7 +304,11 @@ fn trouble(wrong: Wrong) -> Trouble {
         Wrong::Value { field, allowed } => Trouble::Value { field, allowed },
         Wrong::ReadOnly { field } => Trouble::ReadOnly(field),
         Wrong::Folder { field, folder } => Trouble::Folder { field, folder },
-        Wrong::Uncontained { flag } => Trouble::Uncontained(flag),
+        Wrong::Source { field, value } => Trouble::Source { field, value },
+        Wrong::Uncontained { flag, value: false } => Trouble::Uncontained(flag),
+        Wrong::Uncontained { flag, value: true } => Trouble::UncontainedValue(flag),
+        Wrong::Standing { flag } => Trouble::Standing(flag),
+        Wrong::Trusted { field } => Trouble::Trusted(field),
         Wrong::Words { field, why } => Trouble::Words { field, why: misread_quote(&why) },
         Wrong::File { detail } => Trouble::File(detail),
         Wrong::Argument(wrong) => match wrong {
@@ -671,7 +675,7 @@ pub async fn models(site: Site, Path(text): Path<String>, headers: HeaderMap) ->
     Ok(fragment(&(format!("models/{name}"), app::parts::models(&view, page::language(&headers)))))
 }
 
-/// `POST /parts/models/delete`: asks first, then deletes.
+/// `POST /parts/cache/delete`: asks first, then deletes.
 pub async fn delete_model(site: Site, headers: HeaderMap, Form(fields): Form<Fields>) -> Response {
     let service = fields.get("service").and_then(|s| ServiceName::parse(s).ok());
     let Some(name) = service.or_else(|| site.fleet.first_vllm()) else {

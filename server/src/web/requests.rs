@@ -68,7 +68,7 @@ async fn read(site: &Site, name: &ServiceName, fields: &Fields) -> Result<Reques
         Some(run) => Some(run.parse::<u64>().map_err(|_| Problem::parameter("run", run, "a run's number"))?),
     };
     // It reads all of a run: with the others that read much, and not on a thread that serves the others.
-    let Some(_place) = site.fleet.history().may_scan().await else {
+    let Some(_place) = site.reader().await else {
         return Err(logs::busy());
     };
     let view = match logs::view(site, name, wanted).await {

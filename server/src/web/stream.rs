@@ -76,8 +76,8 @@ pub async fn stream(
         let every = text.parse().map(Duration::from_millis).map_err(|_| wrong())?;
         if every > SLOWEST { Err(wrong()) } else { Ok(every) }
     })?;
-    let place = site.access.stream(&site.caller().name).ok_or_else(|| {
-        let detail = "this account has too many open streams: close tabs or programs that it no longer needs";
+    let place = site.access.stream(site.caller()).ok_or_else(|| {
+        let detail = "too many streams are open, for this account or in total: close tabs or programs that are no longer needed";
         Problem::new(StatusCode::TOO_MANY_REQUESTS, "Too many streams", detail)
     })?;
     let viewer = Viewer::new(site, log, cursor, every, place);

@@ -88,6 +88,26 @@ impl House {
         (parts.status, Response::from_parts(parts, ()), body)
     }
 
+    /// The same with a form.
+    async fn form(&self, asked: Asked<'_>, form: &str) -> (StatusCode, Response<()>, String) {
+        let mut request = Request::builder().method(Method::POST).uri(asked.path);
+        for (name, value) in [
+            (header::HOST, Some("127.0.0.1:3000")),
+            (header::CONTENT_TYPE, Some("application/x-www-form-urlencoded")),
+            (header::COOKIE, asked.cookie),
+            (header::ACCEPT, asked.accept),
+        ] {
+            if let Some(value) = value {
+                request = request.header(name, value);
+            }
+        }
+        let request = request.body(Body::from(form.to_owned())).expect("a request");
+        let answer = self.router.clone().oneshot(request).await.expect("an answer");
+        let (parts, body) = answer.into_parts();
+        let body = to_bytes(body, 4 << 20).await.expect("an end");
+        (parts.status, Response::from_parts(parts, ()), String::from_utf8_lossy(&body).into_owned())
+    }
+
     /// Every address with the method that it takes, and what it asks for.
     fn addresses(&self) -> Vec<(Method, String, Demand)> {
         let mut all = Vec::new();
@@ -335,6 +355,170 @@ async fn nobody_talks_the_audit_into_another_result() {
     let (status, _, result) = call(json, None, "x=1").await;
     assert!(status == 400 && result.contains("service"), "{status} {result}");
     house.fleet.shut_down().await;
+}
+
+/// Where nothing was done, nothing is written down; what viewers and operators do has a rate, and drives out nothing of what
+/// administrators did.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_fills_the_audit_with_nothing() {
+    let house = house().await;
+    let admin = house.account("root", Role::Admin).await;
+    let viewer = house.account("eve", Role::Viewer).await;
+    let eve = house.access.accounts().into_iter().find(|a| a.name == "eve").expect("there").id;
+    let now = Timestamp::now();
+    let token = house.access.add_token(eve, Role::Viewer, "t", Role::Viewer, 9, now).expect("made");
+    let bearer = format!("Bearer {token}");
+    let rows = || house.access.store().audit(&AuditFilter::default(), 10_000);
+    let before = rows().len();
+    let out = Asked { bearer: Some(&bearer), ..asked(&Method::POST, "/logout") };
+    let end = Asked { cookie: Some(&viewer), ..asked(&Method::POST, "/account/sessions") };
+    for _ in 0..50 {
+        assert_eq!(house.ask(out).await.0, StatusCode::SEE_OTHER);
+        assert!(house.form(end, "end=others").await.0.is_redirection());
+    }
+    assert_eq!(rows().len(), before, "nothing was done");
+    // What is done is written down, and has a rate: a token is made and removed, over and over.
+    let other = house.account("bob", Role::Operator).await;
+    let bob = house.access.accounts().into_iter().find(|a| a.name == "bob").expect("there").id;
+    let form = Asked { cookie: Some(&other), ..asked(&Method::POST, "/account/tokens") };
+    let (mut done, mut refused) = (0, 0);
+    for round in 0..300 {
+        let made = house.form(form, &format!("name=x{round}&role=viewer&days=1")).await.0;
+        if made == StatusCode::TOO_MANY_REQUESTS {
+            refused += 1;
+            continue;
+        }
+        let token = house.access.tokens(Some(bob), now).into_iter().find(|it| it.name.starts_with('x'));
+        let id = token.expect("made").id;
+        let removed = house.form(form, &format!("remove={id}")).await.0;
+        done += 1 + usize::from(removed != StatusCode::TOO_MANY_REQUESTS);
+        if removed == StatusCode::TOO_MANY_REQUESTS {
+            house.access.remove_token(id, Some(bob)).expect("removed");
+        }
+    }
+    let by_bob = rows().iter().filter(|row| row.who == "bob" && row.result == "done").count();
+    assert_eq!(by_bob, done, "all that was done");
+    assert!((120..300).contains(&done) && refused > 0, "120 at once, then a few: {done}, {refused} refused");
+    assert_eq!(
+        house.ask(Asked { cookie: Some(&admin), ..asked(&Method::POST, "/logout") }).await.0,
+        StatusCode::SEE_OTHER
+    );
+    assert_eq!(rows()[0].who, "root", "what an administrator does is always written down");
+    house.fleet.shut_down().await;
+}
+
+/// No link makes the dashboard say something of its own, or ask for a confirmation.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_address_says_is_not_shown() {
+    let house = house().await;
+    let admin = house.account("root", Role::Admin).await;
+    let get = |path| Asked { cookie: Some(&admin), accept: Some("text/html"), ..asked(&Method::GET, path) };
+    // {"error":"requests-running","running":7}, {"error":"file","detail":"PWNED"}
+    for path in [
+        "/?__err=eyJlcnJvciI6InJlcXVlc3RzLXJ1bm5pbmciLCJydW5uaW5nIjo3fQ%3D%3D",
+        "/?__err=eyJlcnJvciI6ImZpbGUiLCJkZXRhaWwiOiJQV05FRCJ9",
+        "/services/vllm?__path=/api/fn/command&__err=eyJlcnJvciI6ImZpbGUiLCJkZXRhaWwiOiJQV05FRCJ9",
+        "/?told=PWNED",
+        "/account?said=password",
+        "/account?told=PWNED",
+        "/accounts?said=ended-7",
+    ] {
+        let plain = house.ask(get(path.split('?').next().expect("a path"))).await.2;
+        let said = house.ask(get(path)).await.2;
+        assert!(!said.contains("PWNED"), "{path}");
+        for sign in ["role=\"alert\"", "role=\"status\"", "confirmed", "anyway"] {
+            assert_eq!(said.matches(sign).count(), plain.matches(sign).count(), "{path}: {sign}");
+        }
+    }
+    // After a form of one's own it is said once, and to nobody else.
+    let form =
+        Asked { cookie: Some(&admin), accept: Some("text/html"), ..asked(&Method::POST, "/api/fn/command") };
+    let (status, response, _) = house.form(form, "service=nobody&verb=start").await;
+    assert!(status.is_redirection(), "{status}");
+    let to = response.headers()[header::LOCATION].to_str().expect("text").to_owned();
+    assert!(to.contains("told=") && !to.contains("__err"), "{to}");
+    let other = house.account("eve", Role::Viewer).await;
+    let theirs = house.ask(Asked { cookie: Some(&other), ..get(&to) }).await.2;
+    assert!(!theirs.contains("nobody"), "not theirs");
+    assert!(house.ask(get(&to)).await.2.contains("nobody"), "once");
+    assert!(!house.ask(get(&to)).await.2.contains("nobody"), "and not again");
+    house.fleet.shut_down().await;
+}
+
+/// A neighbour on the same host may set a cookie of the same name: it signs nobody out.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_several_cookies_with_the_sessions_name_each_is_tried() {
+    let house = house().await;
+    let admin = house.account("root", Role::Admin).await;
+    let name = admin.split('=').next().expect("a name");
+    for cookies in [
+        format!("{name}=tossed; {admin}"),
+        format!("{admin}; {name}=tossed"),
+        format!("{name}=; {name}=%00; {admin}; x=y"),
+    ] {
+        let asks = Asked { cookie: Some(&cookies), ..asked(&Method::GET, "/api/services") };
+        assert_eq!(house.ask(asks).await.0, StatusCode::OK, "{cookies}");
+    }
+    let many = format!("{}{admin}", format!("{name}=x; ").repeat(60));
+    let asks = Asked { cookie: Some(&many), ..asked(&Method::GET, "/api/services") };
+    assert_eq!(house.ask(asks).await.0, StatusCode::UNAUTHORIZED, "a few are looked at");
+    let both = format!("{name}=tossed; {admin}");
+    house.ask(Asked { cookie: Some(&both), ..asked(&Method::POST, "/logout") }).await;
+    let after = house.ask(Asked { cookie: Some(&admin), ..asked(&Method::GET, "/api/services") }).await;
+    assert_eq!(after.0, StatusCode::UNAUTHORIZED, "signed out, whatever came first");
+    house.fleet.shut_down().await;
+}
+
+/// Answers of the API are about this moment and this caller, and refusals of any kind are problems.
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_are_not_kept_and_refusals_of_programs_are_problems() {
+    let house = house().await;
+    let admin = house.account("root", Role::Admin).await;
+    for (method, path, _) in house.addresses() {
+        if path == "/logout" || path == "/favicon.svg" || path.starts_with("/account") {
+            continue;
+        }
+        let (status, response, body) =
+            house.ask(Asked { cookie: Some(&admin), ..asked(&method, &path) }).await;
+        let kept = response.headers().get(header::CACHE_CONTROL).and_then(|v| v.to_str().ok()).unwrap_or("");
+        assert!(kept.contains("no-store"), "{method} {path}: {kept:?}");
+        if path.starts_with("/api/") && (status.is_client_error() || status.is_server_error()) {
+            let kind = response.headers().get(header::CONTENT_TYPE).expect("a kind").to_str().expect("text");
+            assert!(kind.contains("json"), "{method} {path}: {status} {kind} {body}");
+        }
+    }
+    for path in ["/api/log-level", "/api/fn/command", "/api/fn/adopt"] {
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(path)
+            .header(header::HOST, "127.0.0.1:3000")
+            .header(header::COOKIE, &admin)
+            .header(header::CONTENT_TYPE, "text/plain")
+            .body(Body::from("x"))
+            .expect("a request");
+        let answer = house.router.clone().oneshot(request).await.expect("an answer");
+        assert!(answer.status().is_client_error(), "{path}: {}", answer.status());
+        assert!(answer.headers()[header::CONTENT_TYPE].to_str().expect("text").contains("json"), "{path}");
+    }
+    house.fleet.shut_down().await;
+}
+
+/// A service may have any name that its settings allow: no address of ours is in its way.
+#[test]
+fn no_address_takes_a_services_name_away() {
+    let rules = routes().done().1;
+    let all: Vec<Vec<&str>> = rules.all().map(|(_, route, _)| route.split('/').collect()).collect();
+    for named in &all {
+        for at in (0..named.len()).filter(|at| named[*at] == "{name}") {
+            let rival = all.iter().find(|other| {
+                other.len() > at
+                    && other[..at] == named[..at]
+                    && other[at] != "{name}"
+                    && app::model::ServiceName::parse(other[at]).is_ok()
+            });
+            assert_eq!(rival, None, "beside {named:?}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -28,20 +28,29 @@ impl Hosts {
     /// Whether a host, with or without a port, is one of ours.
     pub fn allows(&self, authority: &str) -> bool {
         let host = host_of(authority).to_ascii_lowercase();
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        // Brackets are for IPv6 and only as a pair: `[127.0.0.1]` and `::1]` are no hosts.
+        let address = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            Some(inner) => inner.parse().map(IpAddr::V6),
+            None => host.parse().map(IpAddr::V4),
+        };
         host == "localhost"
-            || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+            || address.is_ok_and(|ip| ip.is_loopback())
             || self.0.iter().any(|h| host_of(h) == host)
     }
 }
 
-/// The host of `host[:port]` or `[ipv6][:port]`.
+/// The host of `host[:port]` or `[ipv6][:port]`; all of it where it is neither.
 fn host_of(authority: &str) -> &str {
+    let is_port = |port: &str| port.len() <= 5 && port.bytes().all(|b| b.is_ascii_digit());
     if authority.starts_with('[') {
-        return authority.find(']').map_or(authority, |end| &authority[..=end]);
+        let Some((host, rest)) = authority.find(']').map(|end| authority.split_at(end + 1)) else {
+            return authority;
+        };
+        let whole = rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port);
+        return if whole { host } else { authority };
     }
     match authority.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) && !host.contains(':') => host,
+        Some((host, port)) if is_port(port) && !host.contains(':') => host,
         _ => authority,
     }
 }
@@ -111,7 +120,15 @@ pub async fn guard(
             .into_response(),
         );
     }
-    with_headers(next.run(request).await)
+    let ours = request.uri().path().starts_with("/pkg/");
+    let response = next.run(request).await;
+    let says = response.headers().contains_key(header::CACHE_CONTROL);
+    let mut response = with_headers(response);
+    if ours && !says {
+        // The page's own files are the same for everybody.
+        response.headers_mut().remove(header::CACHE_CONTROL);
+    }
+    response
 }
 
 /// Refuses a body that says it is too long before anybody reads it.
@@ -150,6 +167,8 @@ pub fn with_headers(mut response: Response) -> Response {
     for (name, value) in HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
     }
+    // Whatever says nothing else is about this moment, and may be about somebody.
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers
         .entry(header::CONTENT_SECURITY_POLICY)
         .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
@@ -183,6 +202,17 @@ mod tests {
             "192.168.0.1",
             "[::2]:3000",
             "box.lan.evil",
+            "[::1]evil",
+            "[::1].evil.example:3000",
+            "[::1]:80evil",
+            "[::1",
+            "::1]",
+            "::1",
+            "[127.0.0.1]",
+            "[[::1]]",
+            "localhost:3000:4",
+            "127.0.0.1:123456",
+            "box.lan:x",
         ] {
             assert!(!hosts.allows(foreign), "{foreign}");
         }

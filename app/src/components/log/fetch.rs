@@ -20,7 +20,7 @@ pub struct Fetched {
 /// `parted` lines those between them are not missing, they were not asked for.
 pub async fn lines(service: &ServiceName, run: u64, what: &str, parted: bool) -> Option<Fetched> {
     let (body, response) =
-        crate::fetch::answer(&at(format!("/api/services/{service}/logs?run={run}&{what}"))).await?;
+        crate::fetch::answer(&at(format!("/api/services/{service}/logs?run={run}&cut=1&{what}"))).await?;
     let mut lines = Store::default();
     lines.begin(run, None);
     for line in body.lines().filter(|line| !line.is_empty()) {

@@ -8,7 +8,7 @@ use super::store::{Entry, Held, Missing, Store};
 use super::view::{LogView, Times};
 use super::wrap::{self, Wrap};
 use crate::locales::{Words, clock_of_day};
-use crate::model::Timestamp;
+use crate::model::{LineKind, Timestamp, whole_bytes};
 use std::collections::VecDeque;
 use wasm_bindgen::JsCast;
 use web_sys::{Document, Element, HtmlElement};
@@ -77,6 +77,7 @@ pub struct Painter {
     size: HtmlElement,
     block: HtmlElement,
     words: &'static Words,
+    service: String,
     template: HtmlElement,
     rows: VecDeque<RowNode>,
     view: LogView,
@@ -134,6 +135,8 @@ impl Painter {
         let document = scroller.owner_document()?;
         let template = template(&document)?;
         block.set_text_content(None);
+        let service = scroller.closest("[data-service]").ok().flatten();
+        let service = service.and_then(|section| section.get_attribute("data-service")).unwrap_or_default();
         scroller.class_list().add_1("painted").ok()?;
         let height = f64::from(scroller.client_height());
         Some(Self {
@@ -142,6 +145,7 @@ impl Painter {
             size,
             block,
             words,
+            service,
             template,
             rows: VecDeque::new(),
             view: LogView::default(),
@@ -402,15 +406,20 @@ impl Painter {
                 }
             }
         }
-        let more = if to == whole && laid_out.is_none() { more } else { 0 };
-        if spans.is_empty() && more == 0 && query.is_empty() {
+        let last = to == whole && laid_out.is_none();
+        let cut = if held.kind == LineKind::Cut && last { whole_bytes(store.text(&held)) } else { None };
+        let more = if last { more } else { 0 };
+        if spans.is_empty() && more == 0 && query.is_empty() && cut.is_none() {
             node.text.set_text_content(Some(&text[from..to]));
         } else {
             node.text.set_text_content(None);
             for (text, classes, marked) in pieces(text, (from, to), spans, query) {
                 styled(&self.document, &node.text, text, &classes, marked);
             }
-            if more > 0 {
+            if let Some(bytes) = cut {
+                let to = row::whole(&self.service, held.run, held.seq);
+                link(&self.document, &node.text, &to, &(self.words.whole_line)(bytes));
+            } else if more > 0 {
                 styled(&self.document, &node.text, &(self.words.more_text)(more), "more", false);
             }
         }
@@ -458,6 +467,18 @@ fn button(
     button.set_text_content(Some(label));
     drop(node.element.insert_before(&button, Some(before)));
     Some(button)
+}
+
+/// A link to what is not in the row, in a tab of its own.
+fn link(document: &Document, parent: &Element, to: &str, label: &str) {
+    if let Ok(link) = document.create_element("a") {
+        link.set_class_name("more");
+        for (name, value) in [("href", to), ("target", "_blank")] {
+            drop(link.set_attribute(name, value));
+        }
+        link.set_text_content(Some(label));
+        drop(parent.append_child(&link));
+    }
 }
 
 /// A part of a text in pieces of one style each: ANSI styles and matches of the search may overlap.

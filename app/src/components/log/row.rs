@@ -44,6 +44,11 @@ pub fn cut(text: &str) -> (usize, u64) {
     (end, text[end..].chars().count() as u64)
 }
 
+/// Where the whole of a line is, as text.
+pub fn whole(service: &str, run: u64, seq: u64) -> String {
+    crate::at(format!("/api/services/{service}/logs?run={run}&around={seq}&limit=1&format=text"))
+}
+
 /// A time since a run's start.
 pub fn since(time: Timestamp, start: Timestamp) -> String {
     let mut text = clock(time.since(start) / 1000);

@@ -413,7 +413,14 @@ fn the_wire_is_read_straight_into_the_store() {
         entries.filter_map(line).collect()
     };
     assert_eq!(said(&read), said(&held));
-    assert_eq!(said(&read)[8..10], [(Stream::Stderr, LineKind::Request), (Stream::Stdout, LineKind::None)]);
+    assert_eq!(
+        said(&read)[8..11],
+        [
+            (Stream::Stderr, LineKind::Request),
+            (Stream::Stderr, LineKind::Cut),
+            (Stream::Stdout, LineKind::None)
+        ]
+    );
     let Some(Entry::Line(fifth)) = read.get(read.first_id() + 4) else { panic!("a line") };
     assert_eq!(read.spans(fifth).iter().map(|s| s.2.classes()).collect::<Vec<_>>(), ["ansi-bold ansi-red"]);
     assert_eq!(read.source(fifth), "APIServer");

@@ -406,8 +406,20 @@ fn trouble(it: &Trouble) -> String {
         Trouble::Folder { field, folder } => format!(
             "{field}: {folder} is not in a folder that services.toml lets in ([dashboard] folders = […])."
         ),
+        Trouble::Source { field, value } => format!(
+            "{field}: {value} is neither a Hugging Face repository (OWNER/NAME) nor an absolute path."
+        ),
         Trouble::Uncontained(flag) => format!(
-            "{flag} reaches beyond a process's own settings, and a process runs as the user of Services: write it into services.toml."
+            "{flag} is not among the arguments that this page may give to a process, which runs with all rights of the user that runs Services. Set it in services.toml."
+        ),
+        Trouble::UncontainedValue(flag) => format!(
+            "{flag} cannot have this value from this page: a process runs with all rights of the user that runs Services. Set it in services.toml."
+        ),
+        Trouble::Standing(flag) => {
+            format!("{flag} is set in services.toml; its value can be changed only there.")
+        }
+        Trouble::Trusted(field) => format!(
+            "{field} cannot change here while --trust-remote-code is set: the new model's code would run. Remove that flag first, or edit services.toml."
         ),
         Trouble::UnknownFlag { flag, nearest: Some(nearest) } => {
             format!("vLLM knows no {flag}. {nearest} perhaps?")

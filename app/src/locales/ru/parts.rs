@@ -411,8 +411,20 @@ fn trouble(it: &Trouble) -> String {
         Trouble::Folder { field, folder } => format!(
             "{field}: {folder} не лежит в папке, разрешённой в services.toml ([dashboard] folders = […])."
         ),
+        Trouble::Source { field, value } => {
+            format!("{field}: {value} – не репозиторий Hugging Face (ВЛАДЕЛЕЦ/ИМЯ) и не абсолютный путь.")
+        }
         Trouble::Uncontained(flag) => format!(
-            "{flag} выходит за пределы настроек процесса, а процесс работает от имени пользователя Сервисов: впишите его в services.toml."
+            "{flag} не входит в список аргументов, которые эта страница может передать процессу: у процесса все права пользователя Сервисов. Впишите его в services.toml."
+        ),
+        Trouble::UncontainedValue(flag) => format!(
+            "С этой страницы {flag} не может получить такое значение: у процесса все права пользователя Сервисов. Впишите его в services.toml."
+        ),
+        Trouble::Standing(flag) => {
+            format!("{flag} задан в services.toml; изменить значение можно только там.")
+        }
+        Trouble::Trusted(field) => format!(
+            "{field} нельзя изменить здесь, пока задан --trust-remote-code: выполнился бы код новой модели. Сначала уберите этот флаг или измените services.toml."
         ),
         Trouble::UnknownFlag { flag, nearest: Some(nearest) } => {
             format!("vLLM не знает {flag}. Может быть, {nearest}?")

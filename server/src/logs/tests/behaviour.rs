@@ -304,8 +304,15 @@ fn ten_megabytes_without_an_end_are_one_line_with_a_mark() {
         feed.flush();
     }
     write(&feed, "\nnext\n");
+    let (_, chunks) = feed.chunks(Some(1), 0).expect("the run");
+    let stored = chunks[0].lines().next().expect("a line");
+    let whole: app::model::Line = serde_json::from_str(stored.json).expect("a line");
+    assert!(whole.text.ends_with("x … [cut: 8,951,424 bytes more]"), "{}", &whole.text[1 << 20..]);
+    // Viewers get its beginning, and how long it is.
     let lines = feed.tail(2);
-    assert!(lines[0].text.ends_with("x … [cut: 8,951,424 bytes more]"), "{}", &lines[0].text[1 << 20..]);
+    assert_eq!(lines[0].kind, app::model::LineKind::Cut);
+    assert_eq!(app::model::whole_bytes(&lines[0].text), Some(whole.text.len() as u64));
+    assert!(lines[0].text.len() < 9000);
     assert_eq!((lines[0].seq, lines[1].seq, lines[1].text.as_str()), (1, 2, "next"));
     let all = drain(&feed, &mut Cursor::from_start());
     assert_eq!(all.len(), 2, "larger than a batch, and delivered");

@@ -116,7 +116,8 @@ impl Log<'_> {
             };
             if understood.is_err() {
                 tracing::error!(container = id, "the engine's log stream is not understood");
-                return Ok((FollowEnd::Broken, reader.last));
+                sink.flush();
+                return Ok((FollowEnd::Garbled, reader.last));
             }
             match read {
                 Ok(Read::End) => {

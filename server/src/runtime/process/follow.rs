@@ -46,6 +46,11 @@ pub(super) async fn follow(
         if !turn.batch.is_empty() {
             for (time_ns, stream, bytes) in turn.batch.frames() {
                 sink.frame(time_ns, stream, bytes);
+                // A record of line ends alone becomes some megabytes.
+                tokio::select! {
+                    () = sink.room() => {}
+                    () = stop.cancelled() => return Ok(FollowEnd::Broken),
+                }
             }
             sink.flush();
         }

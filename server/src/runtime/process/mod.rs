@@ -73,6 +73,8 @@ pub struct ProcessSettings {
     pub exe: PathBuf,
     /// Whose life the service shares.
     pub mode: Mode,
+    /// Bytes that one start's output may take as it comes, beside the log that is made of it.
+    pub log_bytes: u64,
 }
 
 /// One service as a process. Holds nothing that is not on disk: another one on the same folder finds the same.

@@ -95,6 +95,15 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// So many bytes in all, in eight segments; the usual number where none is given.
+    pub fn of(bytes: Option<u64>) -> Self {
+        let usual = Self::default();
+        let segment = |bytes: u64| (bytes / usual.segments).max((HEADER + LONGEST) as u64);
+        bytes.map_or(usual, |bytes| Self { segment_bytes: segment(bytes), ..usual })
+    }
+}
+
 /// Appends records. Never fails and never waits for space: what does not fit is counted.
 #[derive(Debug)]
 pub(super) struct Writer {

@@ -42,6 +42,7 @@ pub(super) enum Answer {
 struct Arguments {
     run: PathBuf,
     die_with_parent: bool,
+    log_bytes: Option<u64>,
     program: String,
     args: Vec<String>,
 }
@@ -49,16 +50,17 @@ struct Arguments {
 impl Arguments {
     fn parse(args: Vec<String>) -> Option<Self> {
         let mut args = args.into_iter();
-        let (mut run, mut die_with_parent) = (None, false);
+        let (mut run, mut die_with_parent, mut log_bytes) = (None, false, None);
         loop {
             match args.next()?.as_str() {
                 "--dir" => run = Some(PathBuf::from(args.next()?)),
                 "--die-with-parent" => die_with_parent = true,
+                "--log-bytes" => log_bytes = Some(args.next()?.parse().ok()?),
                 "--" => break,
                 _ => return None,
             }
         }
-        Some(Self { run: run?, die_with_parent, program: args.next()?, args: args.collect() })
+        Some(Self { run: run?, die_with_parent, log_bytes, program: args.next()?, args: args.collect() })
     }
 }
 
@@ -69,7 +71,9 @@ impl Arguments {
 /// is no such command.
 pub fn shim_main(args: Vec<String>) -> ExitCode {
     let Some(args) = Arguments::parse(args) else {
-        eprintln!("shim: usage: server shim --dir DIR [--die-with-parent] -- PROGRAM [ARGS…]");
+        eprintln!(
+            "shim: usage: server shim --dir DIR [--die-with-parent] [--log-bytes N] -- PROGRAM [ARGS…]"
+        );
         return ExitCode::from(2);
     };
     match begin(&args) {
@@ -106,7 +110,7 @@ fn begin(args: &Arguments) -> Result<(Keeper, File), Failed> {
     set_child_subreaper(Some(getpid())).map_err(|e| Failed::at("subreaper")(e.into()))?;
     swallow_signals().map_err(Failed::at("signals"))?;
     let lock = lock(&args.run)?;
-    let mut writer = Writer::create(&args.run, Limits::default()).map_err(Failed::at("log"))?;
+    let mut writer = Writer::create(&args.run, Limits::of(args.log_bytes)).map_err(Failed::at("log"))?;
     let reserved = Reserved::take(&args.run).map_err(Failed::at("exit.json"))?;
     let started_ns = now_ns();
     let mut child = spawn(args).map_err(|error| match error.kind() {

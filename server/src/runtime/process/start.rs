@@ -200,6 +200,7 @@ fn spawn(settings: &ProcessSettings, launch: &Launch, program: &str, run: &Path)
     if demo {
         command.arg("--die-with-parent");
     }
+    command.arg("--log-bytes").arg(settings.log_bytes.to_string());
     command.arg("--").arg(program).args(&launch.args).args(&launch.extras);
     for (name, _) in std::env::vars_os().filter(|(name, _)| is_own(name)) {
         command.env_remove(name);
