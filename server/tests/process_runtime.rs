@@ -43,6 +43,7 @@ impl Place {
             dir: self.path(),
             exe: env!("CARGO_BIN_EXE_server").into(),
             mode,
+            log_bytes: 64 << 20,
         })
     }
 

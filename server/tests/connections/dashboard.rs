@@ -17,10 +17,16 @@ pub struct Dashboard {
     /// What it said of where it is.
     pub told: String,
     /// Gone with it.
-    _folder: TempDir,
+    folder: TempDir,
     /// Services that run beside it, and must not outlive it.
     own: Vec<&'static str>,
+    /// The header of whoever asks, where somebody must.
+    owner: String,
 }
+
+/// Accounts, with one that administers.
+pub const ACCOUNTS: [(&str, &str); 2] =
+    [("SERVICES_NO_AUTH", "false"), ("SERVICES_ADMIN_PASSWORD", "correct horse battery")];
 
 /// One answer.
 #[derive(Debug)]
@@ -63,6 +69,22 @@ pub fn refused(env: &[(&str, &str)]) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
+impl Answer {
+    /// The body without the sizes of its chunks, where it came in chunks.
+    pub fn unchunked(&self) -> String {
+        let (mut out, mut rest) = (String::new(), self.body.as_str());
+        if rest.starts_with(['[', '{']) {
+            return rest.to_owned();
+        }
+        while let Some((size, behind)) = rest.split_once("\r\n") {
+            let size = usize::from_str_radix(size, 16).expect("a size");
+            out.push_str(&behind[..size]);
+            rest = behind[size..].strip_prefix("\r\n").expect("the end of a chunk");
+        }
+        out
+    }
+}
+
 impl Dashboard {
     pub fn start(env: &[(&str, &str)], toml: Option<&str>) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
@@ -78,7 +100,7 @@ impl Dashboard {
         // What it may say later shall not stop it.
         std::thread::spawn(move || lines.for_each(drop));
         let address = told.rsplit_once("://").expect("an address").1.parse().expect("an address");
-        Self { child, address, told, _folder: folder, own: Vec::new() }
+        Self { child, address, told, folder, own: Vec::new(), owner: String::new() }
     }
 
     /// A connection from one of loopback's addresses; small where little shall fit into the system's buffers.
@@ -114,16 +136,54 @@ impl Dashboard {
     }
 
     pub fn get(&self, path: &str) -> Answer {
-        self.ask(Ipv4Addr::LOCALHOST, &format!("GET {path}"), "")
+        self.ask(Ipv4Addr::LOCALHOST, &format!("GET {path}"), &self.owner)
     }
 
     pub fn post(&self, path: &str) -> Answer {
-        self.ask(Ipv4Addr::LOCALHOST, &format!("POST {path}"), "Content-Length: 0\r\n")
+        self.ask(
+            Ipv4Addr::LOCALHOST,
+            &format!("POST {path}"),
+            &format!("Content-Length: 0\r\n{}", self.owner),
+        )
+    }
+
+    /// An API token of an account that has the name of its role, made by the command line beside the dashboard.
+    pub fn token(&self, role: &str) -> String {
+        if role != "admin" {
+            self.command(&["user", "add", role, "--role", role], "correct horse battery\n");
+        }
+        let said = self.command(&["token", "add", role, "test", "--role", role], "");
+        let token = said.split_whitespace().find(|word| word.starts_with("services_")).expect("a token");
+        format!("Authorization: Bearer {token}\r\n")
+    }
+
+    /// Runs a command of the program on the state folder; what it says.
+    #[expect(clippy::disallowed_methods, reason = "the test starts the program under test")]
+    fn command(&self, words: &[&str], input: &str) -> String {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_server"))
+            .args(words)
+            .arg("--state-dir")
+            .arg(self.folder.path().join("state"))
+            .env_clear()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("started");
+        child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("sent");
+        let output = child.wait_with_output().expect("run");
+        assert!(output.status.success(), "{words:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     /// Starts a service that ends with this dashboard, however the test ends.
     pub fn run(&mut self, service: &'static str) {
+        self.run_as(service, "");
+    }
+
+    /// The same by whoever has this token.
+    pub fn run_as(&mut self, service: &'static str, token: &str) {
         self.own.push(service);
+        token.clone_into(&mut self.owner);
         assert_eq!(self.post(&format!("/api/services/{service}/start")).status, 202);
     }
 

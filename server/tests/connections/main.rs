@@ -3,7 +3,7 @@
 
 mod dashboard;
 
-use dashboard::{Dashboard, refused, until};
+use dashboard::{ACCOUNTS, Dashboard, refused, until};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
@@ -56,8 +56,7 @@ fn two_thousand_connections_from_one_address_keep_nobody_out_and_leave_nothing()
 #[test]
 fn two_hundred_slow_readers_of_a_flood_of_lines_slow_nobody_down_and_leave_nothing() {
     allow_files();
-    let toml = "[[service]]\nname = \"noise\"\nkind = \"process\"\ncommand = [\"/bin/sh\", \"-c\", \"yes a line of no interest that is long enough to fill what has to be filled | head -n 100000; echo the last of them; exec sleep 1000\"]\n";
-    let mut dash = Dashboard::start(&[], Some(toml));
+    let mut dash = Dashboard::start(&[], Some(NOISE));
     dash.run("noise");
     let lines = || dash.get("/api/services/noise/logs?tail=1").body;
     until("all lines are there", || lines().contains("the last of them"));
@@ -104,6 +103,101 @@ fn two_hundred_slow_readers_of_a_flood_of_lines_slow_nobody_down_and_leave_nothi
     assert_eq!(dash.stop(), Some(0));
 }
 
+/// A service whose log has 12,000 lines of a kilobyte.
+fn long() -> String {
+    let text = "word ".repeat(200);
+    format!(
+        "[[service]]\nname = \"noise\"\nkind = \"process\"\ncommand = [\"/bin/sh\", \"-c\", \"yes {text}| head -n 11999; echo the last of them; exec sleep 1000\"]\n"
+    )
+}
+
+/// A service whose log has many lines, once; it ends with the test.
+const NOISE: &str = "[[service]]\nname = \"noise\"\nkind = \"process\"\ncommand = [\"/bin/sh\", \"-c\", \"yes a line of no interest that is long enough to fill what has to be filled | head -n 100000; echo the last of them; exec sleep 1000\"]\n";
+
+/// Readers of one viewer that take nothing: of whatever address they ask, what waits for them stays small, and others are
+/// served meanwhile.
+#[test]
+fn fifty_one_stalled_readers_of_any_address_take_no_memory_and_keep_nobody_out() {
+    allow_files();
+    let mut many = long();
+    for number in 0..200 {
+        many.push_str(&format!(
+            "[[service]]\nname = \"idle-{number}\"\nkind = \"process\"\ncommand = [\"/bin/true\"]\n"
+        ));
+    }
+    let mut dash = Dashboard::start(&ACCOUNTS, Some(&many));
+    let (admin, viewer) = (dash.token("admin"), dash.token("viewer"));
+    dash.run_as("noise", &admin);
+    let ask = |path: &str, token: &str| dash.ask(STRANGER, &format!("GET {path}"), token);
+    let last = || ask("/api/services/noise/logs?limit=1", &viewer).body;
+    until("all lines are there", || last().contains("the last of them"));
+    let before = dash.memory();
+    let mut grown = Vec::new();
+    for path in [
+        "/api/services/noise/logs?limit=100000&around=6000",
+        "/api/services/noise/logs?limit=100000",
+        "/api/services/noise/logs?limit=100000&after=1.1&format=text",
+        "/api/services/noise/logs?download=1",
+        "/api/services/noise/container-logs",
+        "/api/services/noise/search?q=line&limit=10000",
+        "/api/services/noise/runs",
+        "/api/services",
+        "/api/stream?logs=noise&tail=1000000",
+        "/api/openapi.json",
+        "/metrics",
+        "/services/noise",
+        "/services/noise/search?q=line",
+        "/account",
+        "/",
+    ] {
+        let mut stalled = Vec::new();
+        for _ in 0..51 {
+            let mut stream = dash.connect(Ipv4Addr::LOCALHOST, true).expect("connected");
+            let request =
+                format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n{viewer}\r\n");
+            stream.write_all(request.as_bytes()).expect("sent");
+            stalled.push(stream);
+        }
+        // Whoever administers reads, downloads and searches meanwhile.
+        let meanwhile = ["/api/services", "/api/audit", "/api/services/noise/search?q=last&limit=1"];
+        for path in meanwhile.into_iter().filter(|_| path.starts_with("/api/services/noise")) {
+            let answer = ask(path, &admin);
+            assert_eq!(answer.status, 200, "{path}, beside stalled readers");
+        }
+        grown.push((path, dash.memory().saturating_sub(before) >> 10));
+        drop(stalled);
+    }
+    println!("51 stalled readers each, growth in MiB: {grown:?}");
+    for (path, mib) in grown {
+        assert!(mib < 128, "{path}: {mib} MiB");
+    }
+    assert_eq!(dash.stop(), Some(0));
+}
+
+/// The same lines come back whether an answer is short enough for one piece or is written as it is read.
+#[test]
+fn no_byte_of_a_long_answer_is_missing() {
+    let mut dash = Dashboard::start(&[], Some(&long()));
+    dash.run("noise");
+    let lines = |query: &str| dash.get(&format!("/api/services/noise/logs?{query}")).unchunked();
+    until("all lines are there", || lines("limit=1").contains("the last of them"));
+    let whole = lines("limit=100000&after=1.0");
+    let all: Vec<&str> = whole.lines().collect();
+    assert_eq!(all.len(), 12_000);
+    assert!(
+        all.iter().enumerate().all(|(at, line)| line.starts_with(&format!("[{},", at + 1))),
+        "in order, each once"
+    );
+    let of =
+        |from: usize, to: usize| all[from - 1..to].iter().map(|line| format!("{line}\n")).collect::<String>();
+    assert_eq!(lines("limit=10&after=1.7"), of(8, 17));
+    assert_eq!(lines("limit=4000&before=9001"), of(5_001, 9_000));
+    assert_eq!(lines("limit=3000&around=5000"), of(3_500, 6_499));
+    assert_eq!(lines("limit=3000&around=5"), of(1, 3_000));
+    assert_eq!(lines("limit=11999&around=12000").lines().count(), 11_999);
+    assert_eq!(dash.stop(), Some(0));
+}
+
 /// What a proxy in front tells of a request.
 const TOLD: &str =
     "X-Forwarded-For: 203.0.113.9\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: box.lan\r\n";
@@ -124,12 +218,18 @@ fn what_a_proxy_tells_counts_only_if_it_is_trusted() {
     assert_eq!(change(&open, STRANGER, "X-Forwarded-Proto: https\r\nOrigin: http://localhost\r\n"), 202);
     assert_eq!(open.stop(), Some(0));
 
-    let env = [("SERVICES_HOSTS", "box.lan"), ("SERVICES_PROXIES", "127.0.0.1, 10.0.0.0/8")];
+    let mut env = vec![("SERVICES_HOSTS", "box.lan"), ("SERVICES_PROXIES", "127.0.0.1, 10.0.0.0/8")];
+    // Whoever reaches the proxy would be let in.
+    let (code, said) = refused(&env);
+    assert!(code == Some(2) && said.contains("SERVICES_PROXIES"), "{code:?} {said}");
+    env.extend(ACCOUNTS);
     let behind = Dashboard::start(&env, None);
+    let token = behind.token("admin");
+    let change = |dash: &Dashboard, from, headers: &str| change(dash, from, &format!("{token}{headers}"));
     let proxy = Ipv4Addr::LOCALHOST;
-    assert_eq!(behind.ask(proxy, "GET /api/services", TOLD).status, 200);
+    assert_eq!(behind.ask(proxy, "GET /api/services", &format!("{token}{TOLD}")).status, 200);
     assert_eq!(
-        behind.ask(proxy, "GET /api/services", foreign).status,
+        behind.ask(proxy, "GET /api/services", &format!("{token}{foreign}")).status,
         421,
         "a host is checked whoever tells it"
     );
@@ -138,7 +238,7 @@ fn what_a_proxy_tells_counts_only_if_it_is_trusted() {
     assert_eq!(change(&behind, proxy, &format!("{TOLD}Origin: https://evil.example\r\n")), 403);
     // Somebody else at the same machine is not the proxy.
     assert_eq!(change(&behind, STRANGER, &from_box), 403);
-    assert_eq!(behind.ask(STRANGER, "GET /api/services", foreign).status, 200);
+    assert_eq!(behind.ask(STRANGER, "GET /api/services", &format!("{token}{foreign}")).status, 200);
     assert_eq!(behind.stop(), Some(0));
 }
 

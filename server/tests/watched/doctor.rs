@@ -215,6 +215,62 @@ fn a_state_folder_that_cannot_be_used_is_told() {
 }
 
 #[test]
+fn a_state_folder_that_others_may_change_is_told() {
+    let dir = tempfile::tempdir().expect("a folder");
+    Report::of(dir.path(), ONE, &[]).says("state", "ok", "can be written");
+    for (path, mode) in [("state", 0o777), ("state", 0o720), ("state/services.toml", 0o666)] {
+        let path = dir.path().join(path);
+        let before = fs::metadata(&path).expect("there").permissions();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("set");
+        Report::of(dir.path(), ONE, &[]).says("owner", "warning", path.to_str().expect("text"));
+        fs::set_permissions(&path, before).expect("set");
+    }
+    assert!(!Report::of(dir.path(), ONE, &[]).findings.iter().any(|(check, ..)| check == "owner"));
+}
+
+#[test]
+fn a_disk_without_room_is_told() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let state = dir.path().join("state");
+    fs::create_dir(&state).expect("made");
+    let mounted = std::process::Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"])
+        .arg(&state)
+        .status();
+    if !mounted.is_ok_and(|status| status.success()) {
+        assert!(std::env::var("CI").is_err(), "under CI a file system can be mounted");
+        eprintln!("skipped: nothing can be mounted here");
+        return;
+    }
+    drop(server::store::Store::open(&state).expect("a store"));
+    let full = fs::write(state.join("filler"), vec![0; 2 << 20]).is_err();
+    let report = Report::of(dir.path(), "", &[]);
+    let unmounted = std::process::Command::new("umount").arg("-l").arg(&state).status();
+    assert!(full && unmounted.is_ok_and(|status| status.success()));
+    report.says("state", "error", "without room");
+    report.says("store", "error", "");
+    let well =
+        report.findings.iter().any(|(_, level, said)| level == "ok" && said.contains("can be written"));
+    assert!(!well, "{:#?}", report.findings);
+}
+
+#[test]
+fn what_is_secret_in_an_engines_address_is_not_shown() {
+    let dir = tempfile::tempdir().expect("a folder");
+    for address in ["tcp://u:planted@127.0.0.1:1", "http://planted@127.0.0.1:1", "ssh://u:planted@h"] {
+        let report = Report::of(dir.path(), ONE, &[("DOCKER_HOST", address)]);
+        assert!(report.findings.iter().any(|(_, _, said)| said.contains("…@")), "{:#?}", report.findings);
+        let shown = command(dir.path(), ONE, &[("DOCKER_HOST", address)])
+            .arg("--check-config")
+            .output()
+            .expect("run");
+        let shown =
+            [shown.stdout, shown.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+        assert!(shown.contains("…@") && !shown.contains("planted"), "{shown}");
+    }
+}
+
+#[test]
 fn few_files_are_told() {
     let dir = tempfile::tempdir().expect("a folder");
     let output = std::process::Command::new("sh")

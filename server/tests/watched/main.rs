@@ -9,4 +9,5 @@ mod metrics;
 mod notify;
 mod ready;
 mod shutdown;
+mod start;
 mod store;
